@@ -1,0 +1,91 @@
+package protocol
+
+// A Verb is a command of the text protocol.
+type Verb uint8
+
+// The verbs, in the order of protocol.txt. Refused is not a command: it marks a line that is answered without any
+// backend, with Request.Refusal.
+const (
+	Refused Verb = iota
+
+	Get  // get <key>+
+	Gets // gets <key>+
+	Gat  // gat <exptime> <key>+
+	Gats // gats <exptime> <key>+
+
+	Set     // set <key> <flags> <exptime> <bytes> [noreply]
+	Add     // add …
+	Replace // replace …
+	Append  // append …
+	Prepend // prepend …
+	CAS     // cas <key> <flags> <exptime> <bytes> <cas> [noreply]
+
+	Delete // delete <key> [0] [noreply]
+	Incr   // incr <key> <delta> [noreply]
+	Decr   // decr <key> <delta> [noreply]
+	Touch  // touch <key> <exptime> [noreply]
+
+	MetaGet        // mg <key> <flags>*
+	MetaSet        // ms <key> <datalen> <flags>*
+	MetaDelete     // md <key> <flags>*
+	MetaArithmetic // ma <key> <flags>*
+	MetaDebug      // me <key> <flags>*
+	MetaNoop       // mn
+
+	Version   // version
+	Verbosity // verbosity <level> [noreply]
+	Quit      // quit
+	Stats     // stats [<arg>]
+	FlushAll  // flush_all [<delay>] [noreply]
+
+	numVerbs
+)
+
+// verbNames are the words on the wire, by verb.
+var verbNames = [numVerbs]string{
+	Refused: "refused",
+	Get:     "get", Gets: "gets", Gat: "gat", Gats: "gats",
+	Set: "set", Add: "add", Replace: "replace", Append: "append", Prepend: "prepend", CAS: "cas",
+	Delete: "delete", Incr: "incr", Decr: "decr", Touch: "touch",
+	MetaGet: "mg", MetaSet: "ms", MetaDelete: "md", MetaArithmetic: "ma", MetaDebug: "me", MetaNoop: "mn",
+	Version: "version", Verbosity: "verbosity", Quit: "quit", Stats: "stats", FlushAll: "flush_all",
+}
+
+// String gives the word on the wire: "get", "mg", "flush_all". Refused is "refused".
+func (v Verb) String() string {
+	if v >= numVerbs {
+		return "unknown"
+	}
+	return verbNames[v]
+}
+
+// Shape says how the answer to the verb is framed. For the retrievals it is ShapeValue, the answer to one key; a request
+// for several keys is answered in ShapeValues.
+func (v Verb) Shape() Shape {
+	switch {
+	case v.IsRetrieval():
+		return ShapeValue
+	case v.IsMeta():
+		return ShapeMeta
+	case v == Stats:
+		return ShapeStats
+	}
+	return ShapeLine
+}
+
+// IsRetrieval says whether the verb is one of Get, Gets, Gat, Gats.
+func (v Verb) IsRetrieval() bool { return v >= Get && v <= Gats }
+
+// IsRead says whether the verb changes no value: Get, Gets, Gat, Gats, MetaGet, MetaDebug. A read may be sent a second
+// time when nobody knows whether the first was carried out; a write never.
+func (v Verb) IsRead() bool { return v.IsRetrieval() || v == MetaGet || v == MetaDebug }
+
+// IsStorage says whether a data block follows the verb's line: Set to CAS, and MetaSet.
+func (v Verb) IsStorage() bool { return v >= Set && v <= CAS || v == MetaSet }
+
+// IsWrite says whether the verb changes an item: Set to CAS, Delete, Incr, Decr, Touch, MetaSet, MetaDelete,
+// MetaArithmetic.
+func (v Verb) IsWrite() bool { return v >= Set && v <= Touch || v >= MetaSet && v <= MetaArithmetic }
+
+// IsMeta says whether the verb is a meta command, MetaNoop included.
+func (v Verb) IsMeta() bool { return v >= MetaGet && v <= MetaNoop }
