@@ -1,0 +1,62 @@
+# `make help` lists the targets. Go and make are all that a fresh machine needs: the targets that need more install it
+# first, with the system's package manager (scripts/install-packages).
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+GO ?= go
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+
+FUZZTIME ?= 10s# of each fuzz target
+BENCH ?= .# which micro-benchmarks, a regular expression
+COUNT ?= 6# runs of each benchmark that benchstat compares
+PACKAGES ?= ./...# which packages test, race, fuzz and bench look at
+TESTFLAGS ?=# more flags for go test, such as -v
+COMMANDS ?= 10000000# of the long differential run
+
+.PHONY: help build run test race norace fuzz lint bench bench-compare soak-differential install-test-deps clean
+
+help: ## Print this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# The version is stamped here and not by the go command: -buildvcs fails in a checkout that belongs to another user.
+build: ## Build bin/mcproxy, a static binary
+	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '-s -w -X main.version=$(VERSION)' -o bin/mcproxy ./cmd/mcproxy
+
+run: ## Install memcached if it is missing, build, and start a proxy before real memcacheds
+	@scripts/install-packages memcached
+	@$(MAKE) --no-print-directory build
+	bin/mcproxy quickstart
+
+test: install-test-deps ## Install what the tests need, and run them all
+	@$(MAKE) --no-print-directory race norace
+
+race: ## Run the tests under the race detector
+	CGO_ENABLED=1 $(GO) test -race -shuffle=on -timeout 20m $(TESTFLAGS) $(PACKAGES)
+
+norace: ## Run the tests that the race detector would falsify (allocations, memory)
+	GO='$(GO)' scripts/test-norace $(TESTFLAGS) $(PACKAGES)
+
+fuzz: ## Run each fuzz target for FUZZTIME (10s)
+	GO='$(GO)' FUZZTIME='$(strip $(FUZZTIME))' scripts/fuzz $(PACKAGES)
+
+lint: ## Check format, vet, go fix, staticcheck and go.mod
+	GO='$(GO)' scripts/lint
+
+bench: ## Run the micro-benchmarks; BENCH=<regexp> chooses
+	$(GO) test -run '^$$' -bench '$(strip $(BENCH))' -benchmem $(PACKAGES)
+
+bench-compare: ## Compare the micro-benchmarks of REF=<commit> with the working tree's (or TO=<commit>'s)
+	GO='$(GO)' BENCH='$(strip $(BENCH))' COUNT='$(strip $(COUNT))' scripts/bench-compare '$(REF)' '$(TO)'
+
+soak-differential: ## Compare 10 million random commands through the proxy with memcached's own answers
+	@scripts/install-packages memcached
+	$(GO) test ./internal/e2e -run TestDifferential -timeout 0 -v -commands=$(strip $(COMMANDS))
+
+install-test-deps: ## Install what the tests need (as root or with sudo; nothing to do when all is there)
+	@scripts/install-packages memcached nutcracker python3-memcache python3-pymemcache python3-pylibmc libmemcached-tools strace gcc
+
+clean: ## Remove what make built
+	rm -rf bin
