@@ -1,0 +1,137 @@
+package archtest_test
+
+import (
+	"os"
+	"slices"
+	"testing"
+
+	"mcproxy/internal/archtest"
+)
+
+// Standard packages that a layer never imports.
+var (
+	// pure code knows no sockets, clocks, goroutines or processes: all it works on is an argument.
+	pure = []string{"net", "io", "time", "context", "sync", "log", "os", "syscall"}
+	// dataPath code speaks no HTTP, reads no flags and gets no signals.
+	dataPath = []string{"net/http", "flag", "os/signal", "os/exec", "log"}
+)
+
+// house is the table of layers, from the bottom up. A request walks proxy → pool → backend, and its answer walks back
+// through the call that it was given; so no row allows an import upwards. A new package starts here, with what it holds
+// and why no package that exists has room for it.
+var house = []archtest.Row{
+	// The grammar: parse and append requests and responses.
+	{Package: "protocol", Never: pure},
+	// Keys to nodes, each algorithm a file; immutable.
+	{Package: "ring", Uses: []string{"github.com/cespare/xxhash/v2"}, Never: pure},
+	// Summaries, thresholds, the state of a key.
+	{Package: "hotkey", Uses: []string{"github.com/cespare/xxhash/v2"}, Never: pure},
+	// The manifest's codec, chunking, joining.
+	{Package: "split", May: []string{"protocol"}, Uses: []string{"github.com/cespare/xxhash/v2"}, Never: pure},
+	// The replication protocol's state machine; time and answers are arguments.
+	{Package: "replica", Never: []string{"net", "time"}},
+	// Recycled byte slices with one owner: what a conn holds while it has bytes, and gives back when it is idle. Both sides of
+	// the proxy need it, so it lies below both.
+	{Package: "internal/buffer", Never: pure},
+	// The event loop's system calls (Linux).
+	{
+		Package: "internal/epoll",
+		May:     []string{"internal/buffer"},
+		Uses:    []string{"golang.org/x/sys/unix"},
+		Never:   dataPath,
+	},
+	// One memcached: its conns, pipeline, deadlines, health.
+	{
+		Package: "backend",
+		May:     []string{"protocol", "internal/buffer", "internal/epoll"},
+		Uses:    []string{"golang.org/x/sys/unix"},
+		Never:   dataPath,
+	},
+	// One pool as a worker sees it: placement, hot keys, operations over several calls, what a failure answers.
+	{
+		Package: "pool",
+		May:     []string{"protocol", "ring", "hotkey", "split", "replica", "internal/buffer", "internal/epoll", "backend"},
+		Uses:    []string{"github.com/cespare/xxhash/v2"},
+		Never:   dataPath,
+	},
+	// Listeners, workers, client sessions, routes, snapshots of figures. It sees backends through their pool, and package
+	// backend for its figures and options alone.
+	{
+		Package: "proxy",
+		May: []string{
+			"protocol", "ring", "hotkey", "split", "replica", "internal/buffer", "internal/epoll", "backend", "pool",
+		},
+		Uses:  []string{"golang.org/x/sys/unix", "go.uber.org/zap"},
+		Never: dataPath,
+	},
+	// proxy.toml to validated values. Package backend for the options that pool.Config is made of.
+	{
+		Package: "config",
+		May:     []string{"proxy", "pool", "ring", "hotkey", "backend"},
+		Uses:    []string{"github.com/BurntSushi/toml"},
+		Never:   []string{"net/http", "flag", "os/signal", "os/exec", "log", "syscall"},
+	},
+	// HTTP: metrics, health, the page, its JSON; reads snapshots.
+	{
+		Package: "admin",
+		May:     []string{"proxy"},
+		Uses:    []string{"github.com/prometheus/client_golang", "go.uber.org/zap"},
+		Never:   []string{"flag", "os/signal", "os/exec", "log"},
+	},
+	// Keystone's keys, pickled values, token lists.
+	{Package: "keystone", Never: []string{"net"}},
+	// Load generator and workloads; a black box over TCP that drives rivals too.
+	{Package: "bench", May: []string{"protocol"}, Uses: []string{"github.com/bradfitz/gomemcache", "golang.org/x/sys/unix"}},
+	// Commands, signals, wiring.
+	{
+		Package: "cmd/mcproxy",
+		May:     []string{archtest.Any},
+		Uses:    []string{"github.com/spf13/cobra", "go.uber.org/zap", "golang.org/x/sys/unix"},
+		Never:   []string{"flag", "log"},
+	},
+
+	// For tests alone: these rules, and real memcached processes.
+	{Package: "internal/archtest"},
+	{Package: "internal/memcachedtest", Uses: []string{"golang.org/x/sys/unix"}},
+	// The whole proxy against real memcacheds and real clients: a test of the whole belongs to no layer.
+	{Package: "internal/e2e", May: []string{archtest.Any, "internal/memcachedtest"}, Uses: []string{"github.com/bradfitz/gomemcache"}},
+}
+
+// testPackages may be imported by tests, and by each other.
+var testPackages = []string{"internal/archtest", "internal/memcachedtest", "internal/e2e"}
+
+// vague names say nothing of what is inside.
+var vague = []string{"util", "utils", "common", "helper", "helpers", "types", "errors", "metrics", "misc", "base"}
+
+var limits = archtest.Limits{FuncLines: 80, TestFuncLines: 120, FileLines: 600, PackageLines: 4000, Params: 5}
+
+// exceptions are few, and each says why the rule would make the code worse.
+var exceptions = []archtest.Exception{}
+
+func TestHouse(t *testing.T) {
+	tree := load(t, os.DirFS("../.."))
+	if len(tree.Packages) < 2 || !slices.ContainsFunc(tree.Packages, func(p *archtest.Package) bool {
+		return p.Path == "internal/archtest"
+	}) {
+		t.Fatalf("found %d packages, and not this one: the test looks at the wrong directory", len(tree.Packages))
+	}
+	findings := slices.Concat(
+		archtest.Layers(tree, house, testPackages),
+		archtest.Names(tree, vague),
+		archtest.Sizes(tree, limits),
+		archtest.Documented(tree),
+		archtest.State(tree),
+	)
+	rest, stale := archtest.Except(findings, exceptions)
+	for _, finding := range rest {
+		t.Error(finding)
+	}
+	for _, exception := range stale {
+		t.Errorf("exception for %s %q allows nothing any more: remove it", exception.Check, exception.Subject)
+	}
+	for _, exception := range exceptions {
+		if exception.Reason == "" {
+			t.Errorf("exception for %s %q has no reason", exception.Check, exception.Subject)
+		}
+	}
+}
