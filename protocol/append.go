@@ -2,64 +2,74 @@ package protocol
 
 import "strconv"
 
-// AppendRequest appends the canonical line (single blanks, CRLF) and data block that a backend gets: noreply and q are
-// left out, so that every request has exactly one answer. For retrievals: all of Keys. Verb must not be Refused.
+// AppendRequest appends the canonical line (single blanks, CRLF) and data block that a backend gets. noreply and q are
+// left out, so that every request has exactly one answer, in the verb's Shape. For retrievals: all of Keys. Verb must not
+// be Refused; a storage verb's Value must have been taken.
 func AppendRequest(dst []byte, req *Request) []byte {
 	switch v := req.Verb; v {
 	case Get, Gets, Gat, Gats:
 		dst = AppendRetrieval(dst, v, req.Exptime)
-		for key, rest := NextKey(req.Keys); key != nil; key, rest = NextKey(rest) {
+		if req.NumKeys == 1 {
 			dst = append(dst, ' ')
-			dst = append(dst, key...)
+			dst = append(dst, req.Key...)
+			return append(dst, '\r', '\n')
 		}
-		return append(dst, '\r', '\n')
+		return append(appendTokens(dst, req.Keys), '\r', '\n')
 	case Set, Add, Replace, Append, Prepend, CAS:
 		return appendStorage(dst, req)
-	case Delete, Incr, Decr, Touch:
-		dst = append(dst, verbNames[v]...)
-		dst = append(dst, ' ')
-		dst = append(dst, req.Key...)
-		switch v {
-		case Incr, Decr:
-			dst = append(dst, ' ')
-			dst = strconv.AppendUint(dst, req.Delta, 10)
-		case Touch:
-			dst = append(dst, ' ')
-			dst = strconv.AppendInt(dst, int64(req.Exptime), 10)
-		}
-		return append(dst, '\r', '\n')
+	case Delete:
+		return AppendDelete(dst, req.Key)
+	case Incr, Decr:
+		dst = appendWord(dst, v, req.Key)
+		dst = appendUint(dst, req.Delta)
+	case Touch:
+		dst = appendWord(dst, v, req.Key)
+		dst = appendInt(dst, int64(req.Exptime))
 	case MetaGet, MetaSet, MetaDelete, MetaArithmetic, MetaDebug:
 		return appendMeta(dst, req)
 	case FlushAll:
-		dst = append(dst, "flush_all"...)
+		dst = append(dst, verbNames[v]...)
 		if req.Exptime != 0 {
-			dst = append(dst, ' ')
-			dst = strconv.AppendInt(dst, int64(req.Exptime), 10)
+			dst = appendInt(dst, int64(req.Exptime))
 		}
-		return append(dst, '\r', '\n')
+	case Verbosity:
+		dst = append(dst, verbNames[v]...)
+		dst = appendUint(dst, req.Delta)
 	default:
 		dst = append(dst, verbNames[v]...)
-		if len(req.Arg) > 0 {
-			dst = append(dst, ' ')
-			dst = append(dst, req.Arg...)
-		}
-		return append(dst, '\r', '\n')
+		dst = appendTokens(dst, req.Arg)
 	}
+	return append(dst, '\r', '\n')
+}
+
+// AppendRetrieval begins a retrieval line without keys ("get", "gat 60"): the caller appends a blank and a key for each,
+// and CRLF.
+func AppendRetrieval(dst []byte, verb Verb, exptime int32) []byte {
+	dst = append(dst, verbNames[verb]...)
+	if verb == Gat || verb == Gats {
+		dst = appendInt(dst, int64(exptime))
+	}
+	return dst
+}
+
+// AppendDelete appends "delete <key>" and CRLF. key must be one that a classic line can carry (see TextKey): another is
+// deleted by md, with base64.
+func AppendDelete(dst, key []byte) []byte {
+	dst = appendWord(dst, Delete, key)
+	if string(key) == "noreply" {
+		// Newest memcached would take the key for noreply too, and not answer. The 0 is ignored.
+		dst = append(dst, " 0"...)
+	}
+	return append(dst, '\r', '\n')
 }
 
 func appendStorage(dst []byte, req *Request) []byte {
-	dst = append(dst, verbNames[req.Verb]...)
-	dst = append(dst, ' ')
-	dst = append(dst, req.Key...)
-	dst = append(dst, ' ')
-	dst = strconv.AppendUint(dst, uint64(req.ClientFlags), 10)
-	dst = append(dst, ' ')
-	dst = strconv.AppendInt(dst, int64(req.Exptime), 10)
-	dst = append(dst, ' ')
-	dst = strconv.AppendInt(dst, int64(req.ValueLen), 10)
+	dst = appendWord(dst, req.Verb, req.Key)
+	dst = appendUint(dst, uint64(req.ClientFlags))
+	dst = appendInt(dst, int64(req.Exptime))
+	dst = appendUint(dst, uint64(req.ValueLen))
 	if req.Verb == CAS {
-		dst = append(dst, ' ')
-		dst = strconv.AppendUint(dst, req.Unique, 10)
+		dst = appendUint(dst, req.Unique)
 	}
 	dst = append(dst, '\r', '\n')
 	dst = append(dst, req.Value...)
@@ -67,15 +77,12 @@ func appendStorage(dst []byte, req *Request) []byte {
 }
 
 func appendMeta(dst []byte, req *Request) []byte {
-	dst = append(dst, verbNames[req.Verb]...)
-	dst = append(dst, ' ')
-	dst = append(dst, req.RawKey...)
+	dst = appendWord(dst, req.Verb, req.RawKey)
 	if req.Verb == MetaSet {
-		dst = append(dst, ' ')
-		dst = strconv.AppendInt(dst, int64(req.ValueLen), 10)
+		dst = appendUint(dst, uint64(req.ValueLen))
 	}
 	for tok, rest := NextKey(req.MetaFlags); tok != nil; tok, rest = NextKey(rest) {
-		if tok[0] == 'q' {
+		if tok[0] == 'q' && req.NoReply {
 			continue
 		}
 		dst = append(dst, ' ')
@@ -89,19 +96,34 @@ func appendMeta(dst []byte, req *Request) []byte {
 	return dst
 }
 
-// AppendRetrieval begins a retrieval line without keys ("get", "gat 60"): the caller appends " key" for each, and CRLF.
-func AppendRetrieval(dst []byte, verb Verb, exptime int32) []byte {
-	dst = append(dst, verbNames[verb]...)
-	if verb == Gat || verb == Gats {
+// appendWord appends the verb and the key.
+func appendWord(dst []byte, v Verb, key []byte) []byte {
+	dst = append(dst, verbNames[v]...)
+	dst = append(dst, ' ')
+	return append(dst, key...)
+}
+
+// appendTokens appends each token of a list with one blank before it.
+func appendTokens(dst, list []byte) []byte {
+	for tok, rest := NextKey(list); tok != nil; tok, rest = NextKey(rest) {
 		dst = append(dst, ' ')
-		dst = strconv.AppendInt(dst, int64(exptime), 10)
+		dst = append(dst, tok...)
 	}
 	return dst
 }
 
-// AppendDelete appends "delete <key>\r\n".
-func AppendDelete(dst, key []byte) []byte {
-	dst = append(dst, "delete "...)
-	dst = append(dst, key...)
-	return append(dst, '\r', '\n')
+// appendUint appends a blank and a number.
+func appendUint(dst []byte, v uint64) []byte {
+	if v < 10 {
+		return append(dst, ' ', '0'+byte(v))
+	}
+	return strconv.AppendUint(append(dst, ' '), v, 10)
+}
+
+// appendInt appends a blank and a number.
+func appendInt(dst []byte, v int64) []byte {
+	if 0 <= v && v < 10 {
+		return append(dst, ' ', '0'+byte(v))
+	}
+	return strconv.AppendInt(append(dst, ' '), v, 10)
 }

@@ -2,20 +2,47 @@ package protocol
 
 import "math"
 
-// A client's number is whatever strtol(3) and memcached's safe_strto* take of a token: white space (no blank: that ends
-// the token), a sign, digits, and then the token's end or white space and anything. It is passed on as plain digits.
+// A client's number is whatever strtol(3) and memcached's safe_strto* (util.c) take of a token: white space (no blank,
+// that ends the token), a sign, digits, and then the token's end or white space and anything. It is passed on as plain
+// digits.
+type number struct {
+	mag   uint64
+	neg   bool
+	ok    bool // the token is a number, and mag fits
+	found bool // there was a token
+}
 
-// isSpace is the C locale's isspace without the blank and the line feed, which no token holds.
+// takeNumber splits the first token off s and reads it as a number.
+func takeNumber(s []byte) (n number, rest []byte) {
+	i := 0
+	for i < len(s) && s[i] == ' ' {
+		i++
+	}
+	start := i
+	for i < len(s) && s[i]-'0' <= 9 {
+		n.mag = n.mag*10 + uint64(s[i]-'0')
+		i++
+	}
+	if i > start && i-start < 20 && (i == len(s) || s[i] == ' ') {
+		n.ok, n.found = true, true
+		return n, s[i:]
+	}
+	tok, rest := NextKey(s[start:])
+	return scanNumber(tok), rest
+}
+
+// isSpace is the C locale's isspace without the blank and the LF, which no token holds.
 func isSpace(c byte) bool { return c == '\t' || c == '\v' || c == '\f' || c == '\r' }
 
-// scanNumber gives a token's sign and magnitude. ok is false when it is no number or its magnitude is over 2^64-1.
-func scanNumber(tok []byte) (mag uint64, neg, ok bool) {
+// scanNumber reads a whole token.
+func scanNumber(tok []byte) (n number) {
+	n.found = tok != nil
 	i := 0
 	for i < len(tok) && isSpace(tok[i]) {
 		i++
 	}
 	if i < len(tok) && (tok[i] == '-' || tok[i] == '+') {
-		neg = tok[i] == '-'
+		n.neg = tok[i] == '-'
 		i++
 	}
 	start := i
@@ -24,49 +51,48 @@ func scanNumber(tok []byte) (mag uint64, neg, ok bool) {
 		if d > 9 {
 			break
 		}
-		if mag > math.MaxUint64/10 || mag*10 > math.MaxUint64-d {
-			return 0, false, false
+		if n.mag > math.MaxUint64/10 || n.mag*10 > math.MaxUint64-d {
+			return n
 		}
-		mag = mag*10 + d
+		n.mag = n.mag*10 + d
 		i++
 	}
-	if i == start || i < len(tok) && !isSpace(tok[i]) {
-		return 0, false, false
-	}
-	return mag, neg, true
+	n.ok = i > start && (i == len(tok) || isSpace(tok[i]))
+	return n
 }
 
-// parseUint64 is memcached's safe_strtoull: a negative number is refused unless it wraps to one below 2^63.
-func parseUint64(tok []byte) (v uint64, ok bool) {
-	v, neg, ok := scanNumber(tok)
-	if neg {
-		v = -v
-		if int64(v) < 0 {
-			return 0, false
-		}
+// uint64 is memcached's safe_strtoull: strtoull wraps a negative number, and one that is over 2^63 then is refused.
+func (n number) uint64() (v uint64, ok bool) {
+	if !n.neg {
+		return n.mag, n.ok
 	}
-	return v, ok
+	v = -n.mag
+	return v, n.ok && int64(v) >= 0
 }
 
-// parseUint32 is memcached's safe_strtoul.
-func parseUint32(tok []byte) (v uint32, ok bool) {
-	u, ok := parseUint64(tok)
-	return uint32(u), ok && u <= math.MaxUint32
+// uint32 is memcached's safe_strtoul, which takes 64 bits and cuts them to 32.
+func (n number) uint32() (v uint32, ok bool) {
+	u, ok := n.uint64()
+	return uint32(u), ok
 }
 
-// parseInt32 is memcached's safe_strtol.
-func parseInt32(tok []byte) (v int32, ok bool) {
-	mag, neg, ok := scanNumber(tok)
-	if !ok {
-		return 0, false
+// int32 is memcached's safe_strtol, which takes 64 bits and cuts them to 32.
+func (n number) int32() (v int32, ok bool) {
+	if n.neg {
+		return int32(-n.mag), n.ok && n.mag <= 1<<63
 	}
-	if neg {
-		return int32(-int64(mag & math.MaxUint32)), mag <= -math.MinInt32
-	}
-	return int32(mag & math.MaxInt32), mag <= math.MaxInt32
+	return int32(n.mag), n.ok && n.mag < 1<<63
 }
 
-// cutNumber takes a plain decimal number and the one blank after it off a backend's line.
+// size is a data block's length. Unlike safe_strtol, and like newest memcached, it refuses what 32 bits cannot hold.
+func (n number) size() (v int, ok bool) {
+	if !n.ok || n.mag > MaxValueLen || n.neg && n.mag != 0 {
+		return -1, false
+	}
+	return int(n.mag), true
+}
+
+// cutNumber takes a plain decimal number off a backend's line, and the one blank after it if the line goes on.
 func cutNumber(s []byte) (v uint64, rest []byte, ok bool) {
 	i := 0
 	for i < len(s) {
@@ -74,19 +100,18 @@ func cutNumber(s []byte) (v uint64, rest []byte, ok bool) {
 		if d > 9 {
 			break
 		}
-		if v > math.MaxUint64/10 || v*10 > math.MaxUint64-d {
+		if v >= math.MaxUint64/10 && (v > math.MaxUint64/10 || d > math.MaxUint64%10) {
 			return 0, nil, false
 		}
 		v = v*10 + d
 		i++
 	}
-	if i == 0 {
+	switch {
+	case i == 0:
 		return 0, nil, false
-	}
-	if i == len(s) {
+	case i == len(s):
 		return v, nil, true
-	}
-	if s[i] != ' ' || i+1 == len(s) {
+	case s[i] != ' ' || i+1 == len(s):
 		return 0, nil, false
 	}
 	return v, s[i+1:], true

@@ -89,3 +89,6 @@ func (v Verb) IsWrite() bool { return v >= Set && v <= Touch || v >= MetaSet && 
 
 // IsMeta says whether the verb is a meta command, MetaNoop included.
 func (v Verb) IsMeta() bool { return v >= MetaGet && v <= MetaNoop }
+
+// Verbs is how many values Verb has, Refused included; they are 0 to Verbs-1.
+const Verbs = int(numVerbs)
