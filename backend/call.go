@@ -1,0 +1,60 @@
+package backend
+
+import "mcproxy/protocol"
+
+// A Completer gets what became of a call: any number of Answers of which one is the last, or one Fail; never both ends.
+type Completer interface {
+	// Answer gives one unit of the answer, parsed and raw; both are valid until it returns. r.Last marks the end: the call
+	// is the owner's again. An error means that the unit cannot be an answer to this request: the conn is broken then, and
+	// Fail follows.
+	Answer(c *Call, r *protocol.Response, raw []byte) error
+	// Fail says that no (further) answer will come. req is the request as it was sent, valid until Fail returns. A write's key
+	// is in the journal already.
+	Fail(c *Call, req []byte, err *Error)
+}
+
+// A Call is one request on its way to a backend and back. Its owner sets Owner, sends it, and leaves it alone until its end.
+type Call struct {
+	Owner Completer // nil: nobody waits for the answer any more
+
+	verb     protocol.Verb
+	shape    protocol.Shape
+	keyLen   uint8 // of a retrieval of one key: the key ends the request line
+	internal bool  // the backend's own: not admitted, not journalled, not sent again
+	begun    bool  // a unit of the answer was delivered
+	retried  bool
+	affinity uint32
+	deadline int64  // Loop time; 0: none
+	off, end uint64 // where the request lies in its conn's outgoing stream
+}
+
+// fifo is a queue of calls, in the order in which they were sent.
+type fifo struct {
+	ring []*Call // a power of two long
+	head int
+	n    int
+}
+
+func (f *fifo) push(c *Call) {
+	if f.n == len(f.ring) {
+		grown := make([]*Call, max(16, 2*len(f.ring)))
+		for i := range f.n {
+			grown[i] = f.at(i)
+		}
+		f.ring, f.head = grown, 0
+	}
+	f.ring[(f.head+f.n)&(len(f.ring)-1)] = c
+	f.n++
+}
+
+func (f *fifo) at(i int) *Call     { return f.ring[(f.head+i)&(len(f.ring)-1)] }
+func (f *fifo) set(i int, c *Call) { f.ring[(f.head+i)&(len(f.ring)-1)] = c }
+
+func (f *fifo) pop() {
+	f.ring[f.head] = nil
+	f.head = (f.head + 1) & (len(f.ring) - 1)
+	f.n--
+	if f.n == 0 && len(f.ring) > 4096 {
+		f.ring, f.head = nil, 0 // a burst's queue
+	}
+}

@@ -1,0 +1,27 @@
+package backend
+
+import "errors"
+
+// Why a call got no answer.
+var (
+	ErrDown       = errors.New("down")                    // fails fast until a probe succeeds
+	ErrHeld       = errors.New("held for the operator")   // its journal overflowed
+	ErrUnsettled  = errors.New("earlier write unsettled") // the key is in the journal
+	ErrOverloaded = errors.New("overloaded")              // a conn's queue is full
+	ErrTimeout    = errors.New("timed out")
+	ErrClosed     = errors.New("conn closed by the backend")
+	ErrProtocol   = errors.New("answer out of protocol")
+	ErrShutdown   = errors.New("proxy is shutting down")
+)
+
+// An Error says that a call was not answered. The conn to the client is not concerned.
+type Error struct {
+	Backend string // name
+	Sent    bool   // bytes of the request may have reached the backend: it may have been, or may yet be, carried out
+	Err     error  // one of the sentinels, or a system error of connect, read or write
+}
+
+func (e *Error) Error() string { return e.Backend + ": " + e.Err.Error() }
+
+// Unwrap gives Err.
+func (e *Error) Unwrap() error { return e.Err }

@@ -1,0 +1,145 @@
+package backend
+
+import (
+	"encoding/base64"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"mcproxy/protocol"
+)
+
+// journal holds the keys whose last write was missed. While a key is in it nobody reads or writes it (Pipeline.admit).
+type journal struct {
+	limit int          // immutable: keys
+	size  atomic.Int64 // keys; read on the data path before anything is locked
+
+	mu     sync.Mutex
+	debts  map[string]int // guarded by mu: key → missed writes not yet made good
+	queue  []*debt        // guarded by mu: debts for the keeper
+	missed uint64         // guarded by mu
+	epoch  uint64         // guarded by mu: drop raises it; older debts count no more
+}
+
+// A debt is one missed write: the deletes that its key still needs. It is the owner of the call that deletes.
+type debt struct {
+	b       *Backend
+	key     string
+	epoch   uint64
+	confirm int           // deletes still to be confirmed: 1, or 2 with Settle between them
+	delay   time.Duration // how long the keeper waits before it sends the next
+	due     int64         // the keeper's own: Loop time at which that is over
+}
+
+func (j *journal) has(key []byte) bool {
+	if j.size.Load() == 0 {
+		return false
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	_, ok := j.debts[string(key)]
+	return ok
+}
+
+// add records a missed write. It is false when the journal is full: then the backend must not serve any more.
+func (j *journal) add(b *Backend, key []byte, confirm int) (*debt, bool) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.missed++
+	if j.debts == nil {
+		j.debts = make(map[string]int)
+	}
+	k := string(key)
+	n, known := j.debts[k]
+	if !known && len(j.debts) >= j.limit {
+		return nil, false
+	}
+	j.debts[k] = n + 1
+	j.size.Store(int64(len(j.debts)))
+	return &debt{b: b, key: k, epoch: j.epoch, confirm: confirm}, true
+}
+
+// settle ends a debt.
+func (j *journal) settle(d *debt) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if d.epoch != j.epoch {
+		return
+	}
+	if j.debts[d.key]--; j.debts[d.key] == 0 {
+		delete(j.debts, d.key)
+		j.size.Store(int64(len(j.debts)))
+		if len(j.debts) == 0 {
+			j.debts = nil // an outage's map is let go
+		}
+	}
+}
+
+// leave gives a debt to the keeper, to be sent when delay has passed.
+func (j *journal) leave(d *debt, delay time.Duration) {
+	j.mu.Lock()
+	d.delay = delay
+	if d.epoch == j.epoch {
+		j.queue = append(j.queue, d)
+	}
+	j.mu.Unlock()
+	d.b.kick()
+}
+
+// take gives the debts left since the last take.
+func (j *journal) take() []*debt {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	left := j.queue
+	j.queue = nil
+	return left
+}
+
+func (j *journal) drop() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.debts, j.queue = nil, nil
+	j.epoch++
+	j.size.Store(0)
+}
+
+func (j *journal) figures() (keys int, missed uint64) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return len(j.debts), j.missed
+}
+
+// appendDelete appends the request that pays the debt, and gives its verb: a key that no classic command can carry, because
+// it came in base64, is deleted by a meta command.
+func (d *debt) appendDelete(dst []byte) ([]byte, protocol.Verb) {
+	for i := range len(d.key) {
+		if d.key[i] <= ' ' || d.key[i] == 0x7f {
+			dst = append(dst, "md "...)
+			dst = base64.StdEncoding.AppendEncode(dst, []byte(d.key))
+			return append(dst, " b\r\n"...), protocol.MetaDelete
+		}
+	}
+	return protocol.AppendDelete(dst, []byte(d.key)), protocol.Delete
+}
+
+// Answer takes the answer to a journalled delete.
+func (d *debt) Answer(_ *Call, r *protocol.Response, _ []byte) error {
+	switch r.Status {
+	case protocol.StatusDeleted, protocol.StatusNotFound, protocol.StatusOK:
+		if d.confirm--; d.confirm == 0 {
+			d.b.journal.settle(d)
+			return nil
+		}
+		d.b.journal.leave(d, d.b.Options.Settle)
+	default: // SERVER_ERROR and the like: it may still hold the old value
+		d.b.journal.leave(d, d.b.Options.Settle)
+	}
+	return nil
+}
+
+// Fail takes a journalled delete that got no answer. It lay behind the write on its conn if that stood; on any other conn the
+// order is the server's choice, so two deletes are needed from here on.
+func (d *debt) Fail(*Call, []byte, *Error) {
+	d.confirm = 2
+	d.b.journal.leave(d, 0)
+}

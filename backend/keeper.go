@@ -1,0 +1,207 @@
+package backend
+
+import (
+	"bytes"
+	"math/rand/v2"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"mcproxy/internal/epoll"
+	"mcproxy/protocol"
+)
+
+// A keeper looks after one backend, on one of the process's loops, over a conn of its own: it probes the backend while
+// that is down, sends the deletes that the journal owes, and then lets it be used again.
+type keeper struct {
+	b      *Backend
+	loop   *epoll.Loop
+	pipe   *Pipeline
+	alarm  *epoll.Alarm
+	kicked atomic.Bool
+
+	// Owned by the loop.
+	debts     []*debt // to be sent when due
+	open      int     // deletes sent and not answered
+	probing   bool
+	proved    bool  // a probe succeeded since the backend went down
+	nextProbe int64 // while down
+	wait      time.Duration
+}
+
+// replayBatch is how many deletes the keeper has on the wire at once.
+const replayBatch = 512
+
+// Keep puts the backend under the care of loop: call it once, from the loop, before the backend is used. It probes the
+// backend at once, to learn its version.
+func (b *Backend) Keep(loop *epoll.Loop) {
+	k := &keeper{b: b, loop: loop, pipe: NewPipeline(b, loop)}
+	k.pipe.private = true
+	k.pipe.conns = k.pipe.conns[:1]
+	k.alarm = loop.NewAlarm(k)
+	b.keeper.Store(k)
+	k.probe()
+}
+
+// Unkeep ends the keeper's conn; call it from the keeper's loop.
+func (b *Backend) Unkeep() {
+	if k := b.keeper.Swap(nil); k != nil {
+		k.pipe.Close()
+	}
+}
+
+func (k *keeper) kick() {
+	if k.kicked.CompareAndSwap(false, true) {
+		k.loop.Post(func() {
+			k.kicked.Store(false)
+			if next := k.Expire(k.loop.Now); next != 0 {
+				k.alarm.Set(next)
+			}
+		})
+	}
+}
+
+// Expire does what is due and gives when to look again.
+func (k *keeper) Expire(now int64) (next int64) {
+	if k.b.keeper.Load() != k {
+		return 0
+	}
+	for _, d := range k.b.journal.take() {
+		d.due = now + int64(d.delay)
+		k.debts = append(k.debts, d)
+	}
+	if k.b.State() == StateDown && !k.proved {
+		return k.nurse(now)
+	}
+	k.proved = k.proved && k.b.State() == StateDown
+	next = k.pay(now)
+	if k.b.State() == StateDown && k.open == 0 && !k.overdue(now) {
+		k.proved = false
+		k.wait = 0
+		k.b.transition(StateDown, StateUp, nil)
+	}
+	return next
+}
+
+// nurse probes a backend that is down, at growing intervals.
+func (k *keeper) nurse(now int64) (next int64) {
+	if k.probing {
+		return 0
+	}
+	if k.nextProbe == 0 {
+		k.schedule(now)
+	}
+	if now < k.nextProbe {
+		return k.nextProbe
+	}
+	k.nextProbe = 0
+	k.probe()
+	if k.probing {
+		return 0
+	}
+	k.schedule(now)
+	return k.nextProbe
+}
+
+// schedule sets the time of the next probe: each wait is twice the last, and somewhere in its second half.
+func (k *keeper) schedule(now int64) {
+	o := k.b.Options
+	k.wait = min(max(2*k.wait, o.ProbeInterval), o.ProbeMax)
+	k.nextProbe = now + int64(k.wait/2) + rand.Int64N(int64(k.wait/2)+1)
+}
+
+// probe asks for the version. A probe waits longer than a client's call would: a server that was stopped answers it in
+// the moment when it goes on.
+func (k *keeper) probe() {
+	cn, err := k.pipe.conn(0)
+	if err != nil {
+		return
+	}
+	k.probing = true
+	k.pipe.sendInternal(cn, k, appendVersion, int64(k.b.Options.StallTimeout))
+}
+
+// Answer takes a probe's answer.
+func (k *keeper) Answer(_ *Call, r *protocol.Response, _ []byte) error {
+	k.probing = false
+	err := k.b.learn(r)
+	k.proved = err == nil && k.b.State() == StateDown
+	k.b.kick()
+	return err
+}
+
+// Fail takes a probe that was not answered.
+func (k *keeper) Fail(*Call, []byte, *Error) {
+	k.probing = false
+	k.b.kick()
+}
+
+func (k *keeper) overdue(now int64) bool {
+	return slices.ContainsFunc(k.debts, func(d *debt) bool { return d.due <= now })
+}
+
+// pay sends the deletes that are due, and gives when the next one will be.
+func (k *keeper) pay(now int64) (next int64) {
+	rest := k.debts[:0]
+	for _, d := range k.debts {
+		if d.due <= now && k.open < replayBatch && k.send(d) {
+			continue
+		}
+		at := max(d.due, now+int64(k.b.Options.ProbeInterval))
+		if d.due <= now && k.open >= replayBatch {
+			at = 0 // an answer will bring the keeper back
+		}
+		if at != 0 && (next == 0 || at < next) {
+			next = at
+		}
+		rest = append(rest, d)
+	}
+	clear(k.debts[len(rest):])
+	k.debts = rest
+	if len(rest) == 0 {
+		k.debts = nil
+	}
+	return next
+}
+
+func (k *keeper) send(d *debt) bool {
+	cn, err := k.pipe.conn(0)
+	if err != nil {
+		k.proved = false
+		return false
+	}
+	k.open++
+	k.pipe.sendInternal(cn, &payment{k, d}, d.appendDelete, int64(k.b.Options.StallTimeout))
+	return true
+}
+
+// A payment is a debt's delete on the keeper's conn.
+type payment struct {
+	k *keeper
+	d *debt
+}
+
+func (p *payment) Answer(c *Call, r *protocol.Response, raw []byte) error {
+	p.k.open--
+	p.k.b.kick()
+	return p.d.Answer(c, r, raw)
+}
+
+func (p *payment) Fail(c *Call, req []byte, err *Error) {
+	p.k.open--
+	p.k.proved = false // the backend must be probed again before it is used
+	p.d.Fail(c, req, err)
+}
+
+// learn takes an answer to `version`.
+func (b *Backend) learn(r *protocol.Response) error {
+	v, ok := bytes.CutPrefix(r.Line, []byte("VERSION "))
+	if !ok {
+		return ErrProtocol // whatever it is, it is no memcached that can be used
+	}
+	if string(v) != b.Version() {
+		s := string(v)
+		b.version.Store(&s)
+	}
+	return nil
+}

@@ -1,0 +1,40 @@
+package backend
+
+import (
+	"cmp"
+	"time"
+)
+
+// Options are the limits of one backend. Zero fields take the defaults named here.
+type Options struct {
+	Timeout         time.Duration // from a request's sending to its answer; 250 ms
+	ConnectTimeout  time.Duration // for a conn to be opened; Timeout
+	StallTimeout    time.Duration // a conn on which nothing came for so long while calls timed out is set aside; 2 s
+	Connections     int           // conns of each worker to the backend, 1..64; 1
+	MaxPending      int           // calls unanswered on one conn; 8,192
+	MaxPendingBytes int           // bytes of unanswered requests on one conn; 64 MiB
+
+	FailureLimit  int           // consecutive connect errors or timeouts after which the backend is down; 3
+	ProbeInterval time.Duration // first wait between probes of a backend that is down, doubled each time, with jitter; 50 ms
+	ProbeMax      time.Duration // the longest such wait; 500 ms
+	JournalLimit  int           // keys in the missed-writes journal; past it the backend is held; 100,000
+	Settle        time.Duration // between the two deletes of a key whose write may still lie in a dead conn; 1 s
+	Keepalive     time.Duration // TCP keepalive's idle time; 60 s; < 0 is off
+}
+
+// WithDefaults gives o with its zero fields set.
+func (o Options) WithDefaults() Options {
+	o.Timeout = cmp.Or(o.Timeout, 250*time.Millisecond)
+	o.ConnectTimeout = cmp.Or(o.ConnectTimeout, o.Timeout)
+	o.StallTimeout = cmp.Or(o.StallTimeout, 2*time.Second)
+	o.Connections = cmp.Or(o.Connections, 1)
+	o.MaxPending = cmp.Or(o.MaxPending, 8192)
+	o.MaxPendingBytes = cmp.Or(o.MaxPendingBytes, 64<<20)
+	o.FailureLimit = cmp.Or(o.FailureLimit, 3)
+	o.ProbeInterval = cmp.Or(o.ProbeInterval, 50*time.Millisecond)
+	o.ProbeMax = cmp.Or(o.ProbeMax, 500*time.Millisecond)
+	o.JournalLimit = cmp.Or(o.JournalLimit, 100_000)
+	o.Settle = cmp.Or(o.Settle, time.Second)
+	o.Keepalive = cmp.Or(o.Keepalive, time.Minute)
+	return o
+}

@@ -1,0 +1,346 @@
+package backend
+
+import (
+	"bytes"
+
+	"golang.org/x/sys/unix"
+
+	"mcproxy/internal/epoll"
+	"mcproxy/protocol"
+)
+
+// A Pipeline is one event loop's own conns to a backend. Only that loop may touch it.
+type Pipeline struct {
+	Backend *Backend
+	Figures Figures
+
+	loop     *epoll.Loop
+	alarm    *epoll.Alarm
+	conns    []*conn // Options.Connections of them; nil: not open
+	aside    []*conn
+	response protocol.Response // what conns parse into
+	request  protocol.Request  // scratch for requests that failed
+	free     []*Call           // for internal calls, and for places in a stream that nobody waits for any more
+	private  bool              // the keeper's own: its calls are not admitted, and a probe tells whether the backend is up
+	closed   bool
+}
+
+// Figures count what a pipeline did.
+type Figures struct {
+	Calls         uint64 // requests sent, those sent again included
+	Timeouts      uint64 // calls that had no answer in time
+	Failures      uint64 // calls that failed for whatever reason, refused ones included
+	Retries       uint64 // calls sent a second time because their conn broke
+	Connects      uint64 // conns begun
+	ConnectErrors uint64
+	BytesIn       uint64
+	BytesOut      uint64
+}
+
+// NewPipeline gives loop its own conns to b. They are opened as calls need them.
+func NewPipeline(b *Backend, loop *epoll.Loop) *Pipeline {
+	p := &Pipeline{Backend: b, loop: loop, conns: make([]*conn, b.Options.Connections)}
+	p.alarm = loop.NewAlarm(p)
+	return p
+}
+
+// Send sends a request of one key, or of none. affinity picks the conn: requests that must stay in order have the same. An
+// error says that it was not sent and that c's owner hears no more of it; a write's key is in the journal then.
+func (p *Pipeline) Send(c *Call, req *protocol.Request, affinity uint32) *Error {
+	cn, err := p.admit(req.Verb, req.Key, affinity)
+	if err != nil {
+		return err
+	}
+	c.verb, c.shape = req.Verb, req.Verb.Shape()
+	c.keyLen = 0
+	if c.shape == protocol.ShapeValue {
+		c.keyLen = uint8(len(req.Key))
+	}
+	p.prepare(c, affinity)
+	off := len(cn.out)
+	cn.out = p.loop.Buffers.Grow(cn.out, 160+len(req.Keys)+len(req.RawKey)+len(req.Key)+len(req.MetaFlags)+len(req.Arg)+len(req.Value))
+	cn.out = protocol.AppendRequest(cn.out, req)
+	cn.enqueue(c, off)
+	return nil
+}
+
+// SendKeys sends a retrieval of several keys: line is the whole request, CRLF included. The caller has asked Blocked
+// about each key.
+func (p *Pipeline) SendKeys(c *Call, verb protocol.Verb, line []byte, affinity uint32) *Error {
+	cn, err := p.admit(verb, nil, affinity)
+	if err != nil {
+		return err
+	}
+	c.verb, c.shape, c.keyLen = verb, protocol.ShapeValues, 0
+	p.prepare(c, affinity)
+	off := len(cn.out)
+	cn.out = p.loop.Buffers.Append(cn.out, line)
+	cn.enqueue(c, off)
+	return nil
+}
+
+// Blocked says whether a key must not be read or written at present, because a write to it is unsettled.
+func (p *Pipeline) Blocked(key []byte) bool { return p.Backend.journal.has(key) }
+
+func (p *Pipeline) prepare(c *Call, affinity uint32) {
+	c.affinity = affinity
+	c.internal, c.retried = false, false
+	c.deadline = p.loop.Now + int64(p.Backend.Options.Timeout)
+	p.alarm.Set(c.deadline)
+	p.Figures.Calls++
+}
+
+// admit gives the conn for a request, or says why there is none; a write that is turned away is journalled.
+func (p *Pipeline) admit(v protocol.Verb, key []byte, affinity uint32) (*conn, *Error) {
+	b := p.Backend
+	var why *Error
+	switch s := b.State(); {
+	case key != nil && b.journal.has(key):
+		p.Figures.Failures++
+		return nil, b.waits // and in the journal it is
+	case s == StateDown:
+		why = b.down
+	case s == StateHeld:
+		why = b.held
+	default:
+		cn, err := p.conn(affinity)
+		if err == nil {
+			return cn, nil
+		}
+		why = err
+	}
+	p.Figures.Failures++
+	if v.IsWrite() {
+		if owed := b.missed(key, 1); owed != nil {
+			b.journal.leave(owed, 0)
+		}
+	}
+	return nil, why
+}
+
+// conn gives the conn of that affinity, opened if need be, unless its queue is full.
+func (p *Pipeline) conn(affinity uint32) (*conn, *Error) {
+	if p.closed {
+		return nil, &Error{Backend: p.Backend.Name, Err: ErrShutdown}
+	}
+	i := int(affinity) % len(p.conns)
+	if cn := p.conns[i]; cn != nil {
+		if cn.calls.n >= p.Backend.Options.MaxPending || len(cn.out) >= p.Backend.Options.MaxPendingBytes {
+			return nil, p.Backend.busy
+		}
+		return cn, nil
+	}
+	return p.open(i)
+}
+
+func (p *Pipeline) open(i int) (*conn, *Error) {
+	p.Figures.Connects++
+	fd, errno := p.loop.Kernel.Connect(p.Backend.addr)
+	if errno != 0 && errno != unix.EINPROGRESS {
+		return nil, p.noConn(errno)
+	}
+	cn := &conn{p: p, fd: fd, state: connOpen}
+	want := epoll.In
+	if errno == unix.EINPROGRESS {
+		cn.state = connConnecting
+		want = epoll.Out
+		cn.connectBy = p.loop.Now + int64(p.Backend.Options.ConnectTimeout)
+		p.alarm.Set(cn.connectBy)
+	}
+	var err error
+	if cn.tag, err = p.loop.Register(fd, cn, want); err != nil {
+		p.loop.Kernel.Close(fd)
+		return nil, p.noConn(err)
+	}
+	p.conns[i] = cn
+	if !p.private {
+		p.sendInternal(cn, (*greeting)(p.Backend), appendVersion, 0)
+	}
+	return cn, nil
+}
+
+func (p *Pipeline) noConn(cause error) *Error {
+	p.Figures.ConnectErrors++
+	p.Backend.failure(cause)
+	return &Error{Backend: p.Backend.Name, Err: cause}
+}
+
+// connectFailed ends a conn that was not connected.
+func (p *Pipeline) connectFailed(c *conn, cause error) {
+	p.noConn(cause)
+	c.fail(cause)
+}
+
+// forget takes a conn off the lists.
+func (p *Pipeline) forget(c *conn) {
+	for i, cn := range p.conns {
+		if cn == c {
+			p.conns[i] = nil
+		}
+	}
+	for i, cn := range p.aside {
+		if cn == c {
+			p.aside = append(p.aside[:i], p.aside[i+1:]...)
+			return
+		}
+	}
+}
+
+// sendInternal sends a request of the backend's own on a certain conn. timeout 0: it is as patient as the conn.
+func (p *Pipeline) sendInternal(cn *conn, owner Completer, build func([]byte) ([]byte, protocol.Verb), timeout int64) {
+	c := p.newCall()
+	*c = Call{Owner: owner, internal: true}
+	if timeout > 0 {
+		c.deadline = p.loop.Now + timeout
+		p.alarm.Set(c.deadline)
+	}
+	off := len(cn.out)
+	cn.out, c.verb = build(p.loop.Buffers.Grow(cn.out, 512))
+	c.shape = c.verb.Shape()
+	cn.enqueue(c, off)
+}
+
+// fail tells a call's owner that there will be no answer; a write is journalled first, owing confirm deletes. The debt is
+// the caller's to place.
+func (p *Pipeline) fail(call *Call, req []byte, why *Error, confirm int) (owed *debt) {
+	p.Figures.Failures++
+	if call.verb.IsWrite() && !call.internal {
+		if n, err := protocol.ParseRequest(req, &p.request); err == nil && n > 0 {
+			owed = p.Backend.missed(p.request.Key, confirm)
+		}
+	}
+	call.Owner.Fail(call, req, why)
+	return owed
+}
+
+// mayRetry says whether a call whose conn broke may be sent once more: a read of which nothing came back, or anything of
+// which nothing was sent. Its time must not be over.
+func (p *Pipeline) mayRetry(call *Call, req []byte, sent bool) bool {
+	if p.closed || call.internal || call.retried || call.begun || call.deadline <= p.loop.Now {
+		return false
+	}
+	if !sent {
+		return true
+	}
+	return call.verb.IsRead() && !leavesMark(call.verb, req, &p.request)
+}
+
+// leavesMark says whether a meta read changes the item (vivify, recache): then the first try may have won what the second
+// would lose.
+func leavesMark(v protocol.Verb, line []byte, req *protocol.Request) bool {
+	if v != protocol.MetaGet {
+		return false
+	}
+	if n, err := protocol.ParseRequest(line, req); err != nil || n == 0 {
+		return true
+	}
+	for f, _, rest := protocol.NextFlag(req.MetaFlags); f != 0; f, _, rest = protocol.NextFlag(rest) {
+		if bytes.IndexByte([]byte("NRE"), f) >= 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// resend sends a call's request again on another conn, within its old deadline.
+func (p *Pipeline) resend(call *Call, req []byte) bool {
+	if n, err := protocol.ParseRequest(req, &p.request); err != nil || n == 0 {
+		return false
+	}
+	if p.Backend.State() != StateUp || p.unsettled(&p.request) {
+		return false
+	}
+	cn, err := p.conn(call.affinity)
+	if err != nil {
+		return false
+	}
+	call.retried = true
+	p.Figures.Retries++
+	p.Figures.Calls++
+	off := len(cn.out)
+	cn.out = p.loop.Buffers.Append(cn.out, req)
+	cn.enqueue(call, off)
+	p.alarm.Set(call.deadline)
+	return true
+}
+
+func (p *Pipeline) unsettled(req *protocol.Request) bool {
+	if req.NumKeys <= 1 {
+		return req.Key != nil && p.Blocked(req.Key)
+	}
+	for key, rest := protocol.NextKey(req.Keys); key != nil; key, rest = protocol.NextKey(rest) {
+		if p.Blocked(key) {
+			return true
+		}
+	}
+	return false
+}
+
+// Expire is the loop's timer.
+func (p *Pipeline) Expire(now int64) (next int64) {
+	sooner := func(at int64) {
+		if at != 0 && (next == 0 || at < next) {
+			next = at
+		}
+	}
+	for _, cn := range p.conns {
+		if cn != nil {
+			sooner(cn.check(now))
+		}
+	}
+	for i := len(p.aside) - 1; i >= 0; i-- {
+		sooner(p.aside[i].check(now))
+	}
+	return next
+}
+
+// Conns gives how many conns are open, those set aside included, and how many calls wait on them.
+func (p *Pipeline) Conns() (conns, pending int) {
+	for _, list := range [][]*conn{p.conns, p.aside} {
+		for _, cn := range list {
+			if cn != nil {
+				conns++
+				pending += cn.calls.n
+			}
+		}
+	}
+	return conns, pending
+}
+
+// Close ends all conns; calls on them fail, and so do later ones.
+func (p *Pipeline) Close() {
+	p.closed = true
+	for _, cn := range append(append([]*conn(nil), p.conns...), p.aside...) {
+		if cn != nil {
+			cn.fail(ErrShutdown)
+		}
+	}
+}
+
+func (p *Pipeline) newCall() *Call {
+	if n := len(p.free); n > 0 {
+		c := p.free[n-1]
+		p.free = p.free[:n-1]
+		return c
+	}
+	return new(Call)
+}
+
+func (p *Pipeline) recycle(c *Call) {
+	if len(p.free) < 64 {
+		p.free = append(p.free, c)
+	}
+}
+
+func appendVersion(dst []byte) ([]byte, protocol.Verb) {
+	return append(dst, "version\r\n"...), protocol.Version
+}
+
+// A greeting is the first request on each conn: the backend's version may differ from what the last conn found.
+type greeting Backend
+
+func (g *greeting) Answer(_ *Call, r *protocol.Response, _ []byte) error {
+	return (*Backend)(g).learn(r)
+}
+
+func (g *greeting) Fail(*Call, []byte, *Error) {}

@@ -1,0 +1,207 @@
+package epoll
+
+import (
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+const maxEvents = 512 // taken from one epoll_wait
+
+// Linux is the real Kernel.
+type Linux struct {
+	epfd   int
+	wakefd int
+	raw    [maxEvents]unix.EpollEvent
+	woken  atomic.Bool
+	start  time.Time
+}
+
+// wakeTag marks the wake-up descriptor's events; a Loop's own tags never reach it.
+const wakeTag = ^uint64(0)
+
+// NewLinux opens an epoll instance and its wake-up descriptor. Its clock counts from epoch; loops that compare times share
+// one.
+func NewLinux(epoch time.Time) (*Linux, error) {
+	epfd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("epoll_create1: %w", err)
+	}
+	wakefd, err := unix.Eventfd(0, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC)
+	if err != nil {
+		unix.Close(epfd)
+		return nil, fmt.Errorf("eventfd: %w", err)
+	}
+	k := &Linux{epfd: epfd, wakefd: wakefd, start: epoch}
+	if err := k.Add(wakefd, wakeTag, In); err != nil {
+		k.Release()
+		return nil, err
+	}
+	return k, nil
+}
+
+// Wait is epoll_wait. It goes through the runtime's system-call path, so that the garbage collector can stop the world
+// while the loop sleeps.
+func (k *Linux) Wait(events []Event, timeout time.Duration) (int, error) {
+	ms := -1
+	if timeout >= 0 {
+		ms = int((timeout + time.Millisecond - 1) / time.Millisecond)
+	}
+	n, err := unix.EpollWait(k.epfd, k.raw[:min(len(events), maxEvents)], ms)
+	if err != nil {
+		if errors.Is(err, unix.EINTR) {
+			return 0, nil
+		}
+		return 0, fmt.Errorf("epoll_wait: %w", err)
+	}
+	out := 0
+	for i := range n {
+		tag := uint64(uint32(k.raw[i].Fd)) | uint64(uint32(k.raw[i].Pad))<<32
+		if tag == wakeTag {
+			var b [8]byte
+			unix.Read(k.wakefd, b[:])
+			k.woken.Store(false)
+			continue
+		}
+		events[out] = Event{Tag: tag, Events: Events(k.raw[i].Events)}
+		out++
+	}
+	return out, nil
+}
+
+func (k *Linux) ctl(op, fd int, tag uint64, want Events) error {
+	ev := unix.EpollEvent{Events: uint32(want), Fd: int32(uint32(tag)), Pad: int32(uint32(tag >> 32))}
+	if err := unix.EpollCtl(k.epfd, op, fd, &ev); err != nil {
+		return fmt.Errorf("epoll_ctl: %w", err)
+	}
+	return nil
+}
+
+// Add registers fd, level-triggered.
+func (k *Linux) Add(fd int, tag uint64, want Events) error {
+	return k.ctl(unix.EPOLL_CTL_ADD, fd, tag, want)
+}
+
+// Modify changes what a registered fd waits for.
+func (k *Linux) Modify(fd int, tag uint64, want Events) error {
+	return k.ctl(unix.EPOLL_CTL_MOD, fd, tag, want)
+}
+
+// Remove ends fd's registration.
+func (k *Linux) Remove(fd int) error { return k.ctl(unix.EPOLL_CTL_DEL, fd, 0, 0) }
+
+// Read is recv(2). Reads and writes are raw system calls: on a non-blocking socket they end within microseconds, so the
+// scheduler need not hear of them.
+func (k *Linux) Read(fd int, p []byte) (int, unix.Errno) {
+	if len(p) == 0 {
+		return 0, unix.EINVAL
+	}
+	for {
+		n, _, errno := unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(&p[0])), uintptr(len(p)), 0, 0, 0)
+		if errno == unix.EINTR {
+			continue
+		}
+		if errno != 0 {
+			return 0, errno
+		}
+		return int(n), 0
+	}
+}
+
+// Write is send(2), without a signal on a broken stream.
+func (k *Linux) Write(fd int, p []byte) (int, unix.Errno) {
+	if len(p) == 0 {
+		return 0, 0
+	}
+	for {
+		n, _, errno := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(&p[0])), uintptr(len(p)), unix.MSG_NOSIGNAL, 0, 0)
+		if errno == unix.EINTR {
+			continue
+		}
+		if errno != 0 {
+			return 0, errno
+		}
+		return int(n), 0
+	}
+}
+
+// Connect opens a non-blocking stream socket, without Nagle's delay, and begins to connect it.
+func (k *Linux) Connect(addr Address) (int, unix.Errno) {
+	fd, err := unix.Socket(addr.Family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return -1, errno(err)
+	}
+	if addr.Family != unix.AF_UNIX {
+		// Neither failure keeps the conn from working.
+		_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
+		SetKeepalive(fd, addr.Keepalive)
+	}
+	for {
+		err = unix.Connect(fd, addr.Sockaddr)
+		if !errors.Is(err, unix.EINTR) {
+			break
+		}
+	}
+	switch e := errno(err); e {
+	case 0, unix.EINPROGRESS:
+		return fd, e
+	default:
+		unix.Close(fd)
+		return -1, e
+	}
+}
+
+// SetKeepalive turns TCP keepalive on: first probe after idle, then every 15 s, given up after 5. idle <= 0 leaves it off.
+func SetKeepalive(fd int, idle time.Duration) {
+	if idle <= 0 {
+		return
+	}
+	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1)
+	_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, max(1, int(idle/time.Second)))
+	_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, 15)
+	_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_KEEPCNT, 5)
+}
+
+// Connected gives the outcome of a Connect that was in progress.
+func (k *Linux) Connected(fd int) unix.Errno {
+	v, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ERROR)
+	if err != nil {
+		return errno(err)
+	}
+	return unix.Errno(v)
+}
+
+// Close closes fd, which ends its registration too.
+func (k *Linux) Close(fd int) { unix.Close(fd) }
+
+// Now is nanoseconds since the epoch.
+func (k *Linux) Now() int64 { return int64(time.Since(k.start)) }
+
+// Wake writes the eventfd, once for any number of calls between two Waits.
+func (k *Linux) Wake() {
+	if k.woken.CompareAndSwap(false, true) {
+		one := [8]byte{1}
+		unix.Write(k.wakefd, one[:])
+	}
+}
+
+// Release closes the epoll instance and the wake-up descriptor.
+func (k *Linux) Release() {
+	unix.Close(k.wakefd)
+	unix.Close(k.epfd)
+}
+
+func errno(err error) unix.Errno {
+	if err == nil {
+		return 0
+	}
+	var e unix.Errno
+	if errors.As(err, &e) {
+		return e
+	}
+	return unix.EIO
+}

@@ -1,0 +1,47 @@
+package pool
+
+import (
+	"fmt"
+
+	"mcproxy/backend"
+	"mcproxy/ring"
+)
+
+// Config describes one pool.
+type Config struct {
+	Name     string
+	Backends []BackendConfig
+	Ring     ring.Options
+
+	OnError       OnError
+	AllowFlushAll bool // flush_all is sent to every backend; otherwise it is refused
+
+	Backend backend.Options // the same for every backend of the pool
+}
+
+// BackendConfig is one backend of a pool and its share of the keys.
+type BackendConfig struct {
+	Name    string // "": Address
+	Network string // "tcp" or "unix"
+	Address string // "host:port", or a socket's path
+	Weight  int    // 0: 1
+}
+
+// OnError says what a client is told when a backend cannot answer.
+type OnError uint8
+
+// The values of OnError.
+const (
+	OnErrorMiss  OnError = iota // "miss": END, NOT_STORED, NOT_FOUND and their meta codes, which every client bears
+	OnErrorError                // "error": SERVER_ERROR <backend>: <reason>
+)
+
+func (o OnError) String() string {
+	switch o {
+	case OnErrorMiss:
+		return "miss"
+	case OnErrorError:
+		return "error"
+	}
+	return fmt.Sprintf("OnError(%d)", uint8(o))
+}

@@ -1,0 +1,113 @@
+package pool
+
+import (
+	"mcproxy/backend"
+	"mcproxy/protocol"
+)
+
+// A fan is one request on its way to every backend of a pool: flush_all and stats. It is rare, and plain.
+type fan struct {
+	pool   *Pool
+	x      *Exchange
+	parts  []fanPart
+	open   int
+	finish func(f *fan) []byte
+}
+
+type fanPart struct {
+	of   *fan
+	call backend.Call
+	got  []byte         // the raw answer
+	err  *backend.Error // or why there is none
+	bad  bool           // the answer is an error line
+}
+
+// fanOut sends a keyless request to every backend; finish makes the client's answer when all have ended.
+func (p *Pool) fanOut(x *Exchange, req *protocol.Request, affinity uint32, finish func(f *fan) []byte) {
+	f := &fan{pool: p, x: x, parts: make([]fanPart, len(p.Pipelines)), open: len(p.Pipelines) + 1, finish: finish}
+	p.Figures.Requests[req.Verb]++
+	for i, pl := range p.Pipelines {
+		part := &f.parts[i]
+		part.of = f
+		part.call.Owner = part
+		if err := pl.Send(&part.call, req, affinity); err != nil {
+			part.Fail(&part.call, nil, err)
+		}
+	}
+	f.ended()
+}
+
+func (a *fanPart) Answer(_ *backend.Call, r *protocol.Response, raw []byte) error {
+	a.got = append(a.got, raw...)
+	a.bad = a.bad || r.Status.IsError()
+	if r.Last {
+		a.of.ended()
+	}
+	return nil
+}
+
+func (a *fanPart) Fail(_ *backend.Call, _ []byte, err *backend.Error) {
+	a.err = err
+	a.of.pool.Figures.Failures++
+	a.of.ended()
+}
+
+func (f *fan) ended() {
+	if f.open--; f.open == 0 {
+		f.x.To.Finish(f.x, f.finish(f))
+	}
+}
+
+// FlushAll sends flush_all to every backend, if the pool allows it, and answers when all have answered: OK, or the first
+// failure. A pool that does not allow it says so in memcached's own words (its option -F).
+func (p *Pool) FlushAll(x *Exchange, req *protocol.Request, affinity uint32) {
+	quiet := req.NoReply
+	answer := func(s []byte) []byte {
+		if quiet {
+			return nil
+		}
+		return s
+	}
+	if !p.Shared.Config.AllowFlushAll {
+		x.To.Finish(x, answer([]byte("CLIENT_ERROR flush_all not allowed\r\n")))
+		return
+	}
+	p.fanOut(x, req, affinity, func(f *fan) []byte {
+		for i := range f.parts {
+			switch part := &f.parts[i]; {
+			case part.err != nil:
+				return answer(appendError(nil, part.err))
+			case part.bad:
+				return answer(part.got)
+			}
+		}
+		return answer([]byte(protocol.OK))
+	})
+}
+
+// Stats answers `stats`: the sums of the backends' figures, then extra (whole STAT lines). With an argument it is the
+// backend's own answer, which takes a pool of one backend.
+func (p *Pool) Stats(x *Exchange, req *protocol.Request, affinity uint32, extra []byte) {
+	if len(req.Arg) > 0 {
+		if len(p.Pipelines) != 1 {
+			x.To.Finish(x, []byte("CLIENT_ERROR stats with an argument needs a pool of one backend\r\n"))
+			return
+		}
+		p.fanOut(x, req, affinity, func(f *fan) []byte {
+			if err := f.parts[0].err; err != nil {
+				return appendError(nil, err)
+			}
+			return f.parts[0].got
+		})
+		return
+	}
+	p.fanOut(x, req, affinity, func(f *fan) []byte {
+		var sum statSum
+		for i := range f.parts {
+			if part := &f.parts[i]; part.err == nil && !part.bad {
+				sum.add(part.got)
+			}
+		}
+		return append(append(sum.appendLines(nil), extra...), protocol.End...)
+	})
+}

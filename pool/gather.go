@@ -1,0 +1,261 @@
+package pool
+
+import (
+	"bytes"
+
+	"mcproxy/backend"
+	"mcproxy/internal/epoll"
+	"mcproxy/protocol"
+)
+
+// maxGathered is how many bytes of values one request of many keys may collect before it is answered with an error.
+const maxGathered = 256 << 20
+
+// A Gatherer divides a worker's multi-key retrievals into fragments, one for each backend, and puts the answers together: the
+// values in the order of the keys on the request line, duplicates as often as they stand there (protocol.txt says nothing
+// about order; memcached and its clients do so).
+//
+// Nothing is sent to the client before all fragments are there. So a failure never has to be said in the middle of a list:
+// in a pool that answers failures as misses the fragment's keys are missing from the answer, otherwise the whole answer is
+// one SERVER_ERROR line.
+type Gatherer struct {
+	loop  *epoll.Loop
+	free  []*gathering
+	freeF []*fragment
+}
+
+// NewGatherer makes loop's gatherer.
+func NewGatherer(loop *epoll.Loop) *Gatherer { return &Gatherer{loop: loop} }
+
+// A gathering is one request of several keys, under way.
+type gathering struct {
+	g       *Gatherer
+	x       *Exchange
+	verb    protocol.Verb
+	exptime int32
+	keys    []byte      // the request's keys, as on its line
+	owner   []int32     // of each key: its fragment, or -1 if it was not asked for
+	frags   []*fragment // in the order of their first keys
+	open    int         // fragments without their end
+	size    int         // bytes of values gathered
+	refusal []byte      // the whole answer, if it is an error
+}
+
+// A fragment is a gathering's part for one backend.
+type fragment struct {
+	of     *gathering
+	pool   *Pool
+	node   int
+	index  int32
+	nkeys  int
+	call   backend.Call
+	line   []byte // the request; its keys, from expect on, are not answered yet
+	expect []byte
+	got    []byte // VALUE units, raw, in the order of the fragment's keys
+	taken  int    // bytes of got that are in the answer already
+	values int
+}
+
+// Begin takes up a retrieval of several keys; Add each key, then Send.
+func (g *Gatherer) Begin(x *Exchange, req *protocol.Request) *gathering {
+	var t *gathering
+	if n := len(g.free); n > 0 {
+		t = g.free[n-1]
+		g.free = g.free[:n-1]
+	} else {
+		t = &gathering{g: g}
+	}
+	t.x, t.verb, t.exptime = x, req.Verb, req.Exptime
+	t.keys = append(g.loop.Buffers.Get(len(req.Keys)), req.Keys...)
+	return t
+}
+
+// Add puts a key on the fragment of the backend where p places it.
+func (t *gathering) Add(p *Pool, key []byte) {
+	node := p.Shared.Ring.Lookup(key)
+	if p.Pipelines[node].Blocked(key) {
+		t.owner = append(t.owner, -1)
+		p.Figures.Misses++
+		if p.Shared.Config.OnError == OnErrorError {
+			t.refuse(&backend.Error{Backend: p.Shared.Backends[node].Name, Err: backend.ErrUnsettled})
+		}
+		return
+	}
+	f := p.building[node]
+	if f == nil {
+		f = t.g.fragment()
+		f.of, f.pool, f.node, f.index = t, p, node, int32(len(t.frags))
+		f.line = protocol.AppendRetrieval(t.g.loop.Buffers.Get(512), t.verb, t.exptime)
+		p.building[node] = f
+		t.frags = append(t.frags, f)
+	}
+	b := &t.g.loop.Buffers
+	f.line = b.Append(append(b.Grow(f.line, 1), ' '), key)
+	f.nkeys++
+	t.owner = append(t.owner, f.index)
+}
+
+// Send sends the fragments.
+func (t *gathering) Send(affinity uint32) {
+	t.open = len(t.frags) + 1 // fragments may fail at once; nothing ends before all were sent
+	for _, f := range t.frags {
+		p := f.pool
+		p.building[f.node] = nil
+		p.Figures.Requests[t.verb]++
+		f.line = t.g.loop.Buffers.Append(f.line, []byte("\r\n"))
+		f.expect = f.line[len(t.verb.String()):]
+		if t.verb == protocol.Gat || t.verb == protocol.Gats {
+			_, f.expect = protocol.NextKey(f.expect)
+		}
+		f.expect = f.expect[:len(f.expect)-2]
+		f.call.Owner = f
+		if err := p.Pipelines[f.node].SendKeys(&f.call, t.verb, f.line, affinity); err != nil {
+			f.Fail(&f.call, nil, err)
+		}
+	}
+	t.ended()
+}
+
+// Answer takes a unit of a fragment's answer.
+func (f *fragment) Answer(_ *backend.Call, r *protocol.Response, raw []byte) error {
+	t := f.of
+	switch {
+	case r.Status == protocol.StatusHit:
+		for {
+			key, rest := protocol.NextKey(f.expect)
+			if key == nil {
+				return backend.ErrProtocol // a value that was not asked for, or not in this order
+			}
+			f.expect = rest
+			if bytes.Equal(key, r.Key) {
+				break
+			}
+		}
+		f.values++
+		if t.size += len(raw); t.size > maxGathered {
+			t.refusal = append(t.refusal[:0], "SERVER_ERROR out of memory writing get response\r\n"...)
+			return nil
+		}
+		f.got = t.g.loop.Buffers.Append(f.got, raw)
+	case r.Status != protocol.StatusEnd: // the backend itself says that it cannot
+		f.drop()
+		if len(t.frags) == 1 || r.Status != protocol.StatusServerError || f.pool.Shared.Config.OnError == OnErrorError {
+			t.refusal = append(t.refusal[:0], raw...)
+		}
+	}
+	if r.Last {
+		f.pool.Figures.Hits += uint64(f.values)
+		f.pool.Figures.Misses += uint64(f.nkeys - f.values)
+		t.ended()
+	}
+	return nil
+}
+
+// Fail takes a fragment that was not answered, or not wholly.
+func (f *fragment) Fail(_ *backend.Call, _ []byte, err *backend.Error) {
+	f.drop()
+	f.pool.Figures.Failures++
+	f.pool.Figures.Misses += uint64(f.nkeys)
+	if err.Err == backend.ErrOverloaded || f.pool.Shared.Config.OnError == OnErrorError {
+		f.of.refuse(err)
+	}
+	f.of.ended()
+}
+
+// drop forgets the values of a fragment that ended badly: they are misses, all or none.
+func (f *fragment) drop() {
+	f.of.size -= len(f.got)
+	f.got = f.got[:0]
+	f.values = 0
+}
+
+func (t *gathering) refuse(err *backend.Error) {
+	if len(t.refusal) == 0 {
+		t.refusal = appendError(t.refusal, err)
+	}
+}
+
+// ended counts a fragment's end and, after the last one, answers the client.
+func (t *gathering) ended() {
+	if t.open--; t.open > 0 {
+		return
+	}
+	b := &t.g.loop.Buffers
+	var answer []byte
+	switch {
+	case len(t.refusal) > 0:
+		answer = t.refusal
+	case len(t.frags) == 1:
+		f := t.frags[0]
+		f.got = b.Append(f.got, []byte(protocol.End))
+		answer = f.got
+	default:
+		answer = t.assemble()
+		defer b.Put(answer)
+	}
+	x := t.x
+	x.To.Finish(x, answer)
+	t.g.release(t)
+}
+
+// assemble puts the fragments' values into the order of the request's keys.
+func (t *gathering) assemble() []byte {
+	answer := t.g.loop.Buffers.Get(t.size + len(protocol.End))
+	for i, rest := 0, t.keys; i < len(t.owner); i++ {
+		var key []byte
+		key, rest = protocol.NextKey(rest)
+		if t.owner[i] < 0 {
+			continue
+		}
+		f := t.frags[t.owner[i]]
+		n := unitOf(f.got[f.taken:], key)
+		answer = append(answer, f.got[f.taken:f.taken+n]...)
+		f.taken += n
+	}
+	return append(answer, protocol.End...)
+}
+
+// unitOf gives the length of the VALUE unit at the start of units if it is key's, else 0.
+func unitOf(units, key []byte) int {
+	const head = len("VALUE ")
+	if len(units) < head+len(key)+1 || units[head+len(key)] != ' ' || !bytes.Equal(units[head:head+len(key)], key) {
+		return 0
+	}
+	var r protocol.Response
+	n, err := protocol.ParseResponse(units, protocol.ShapeValues, &r)
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
+func (g *Gatherer) fragment() *fragment {
+	if n := len(g.freeF); n > 0 {
+		f := g.freeF[n-1]
+		g.freeF = g.freeF[:n-1]
+		return f
+	}
+	return new(fragment)
+}
+
+// release takes a gathering back; what a large one grew is let go.
+func (g *Gatherer) release(t *gathering) {
+	for _, f := range t.frags {
+		g.loop.Buffers.Put(f.line)
+		g.loop.Buffers.Put(f.got)
+		*f = fragment{}
+		if len(g.freeF) < 256 {
+			g.freeF = append(g.freeF, f)
+		}
+	}
+	g.loop.Buffers.Put(t.keys)
+	clear(t.frags)
+	owner, frags, refusal := t.owner[:0], t.frags[:0], t.refusal[:0]
+	if cap(owner) > 4096 {
+		owner = nil
+	}
+	*t = gathering{g: g, owner: owner, frags: frags, refusal: refusal}
+	if len(g.free) < 256 {
+		g.free = append(g.free, t)
+	}
+}

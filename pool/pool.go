@@ -1,0 +1,141 @@
+package pool
+
+import (
+	"mcproxy/backend"
+	"mcproxy/internal/epoll"
+	"mcproxy/protocol"
+)
+
+// A Pool is one worker's view of a pool. Only that worker's loop may touch it.
+type Pool struct {
+	Shared    *Shared
+	Pipelines []*backend.Pipeline // one a backend
+	Figures   Figures
+
+	building []*fragment      // by backend: of the gathering under construction
+	request  protocol.Request // scratch for requests that failed
+	answer   []byte           // scratch for answers made here
+}
+
+// Figures count what a pool did for clients.
+type Figures struct {
+	Requests [protocol.Verbs]uint64
+	Hits     uint64 // keys read and found
+	Misses   uint64 // keys read and not found
+	Failures uint64 // requests, or fragments, whose backend did not answer
+}
+
+// New gives loop its own view of a pool.
+func New(s *Shared, loop *epoll.Loop) *Pool {
+	p := &Pool{Shared: s, building: make([]*fragment, len(s.Backends))}
+	for _, b := range s.Backends {
+		p.Pipelines = append(p.Pipelines, backend.NewPipeline(b, loop))
+	}
+	return p
+}
+
+// Close ends the pool's conns; what is in flight fails.
+func (p *Pool) Close() {
+	for _, pl := range p.Pipelines {
+		pl.Close()
+	}
+}
+
+// A Requester gets the answers to its exchanges.
+type Requester interface {
+	// Finish takes the whole answer of an exchange, CRLF included; it is empty when the client is to hear nothing. answer is
+	// valid until Finish returns. The exchange is the requester's again.
+	Finish(x *Exchange, answer []byte)
+}
+
+// An Exchange is one client request with a pool, from the request to its answer. The zero value is ready for use, and so is
+// one that was finished.
+type Exchange struct {
+	// To gets the answer. Set it before the exchange is begun; it may be changed until it is finished.
+	To Requester
+	// Next, Held and Done are the requester's own: its queue, and an answer that must wait for its turn.
+	Next *Exchange
+	Held []byte
+	Done bool
+
+	pool  *Pool
+	quiet bool
+	verb  protocol.Verb
+	call  backend.Call
+}
+
+// Do sends a request of one key to the backend where the key belongs. affinity picks the conn: the requests of one client
+// have the same, so that they stay in order.
+func (p *Pool) Do(x *Exchange, req *protocol.Request, affinity uint32) {
+	p.Figures.Requests[req.Verb]++
+	x.pool, x.quiet, x.verb = p, req.NoReply, req.Verb
+	x.call.Owner = x
+	if err := p.Pipelines[p.Shared.Ring.Lookup(req.Key)].Send(&x.call, req, affinity); err != nil {
+		p.fail(x, req, err)
+	}
+}
+
+// Answer takes the backend's answer; it is the client's as it stands.
+func (x *Exchange) Answer(_ *backend.Call, r *protocol.Response, raw []byte) error {
+	f := &x.pool.Figures
+	switch {
+	case r.Status == protocol.StatusMiss:
+		f.Misses++
+	case r.Status == protocol.StatusHit, x.verb == protocol.MetaGet && r.Status == protocol.StatusOK:
+		f.Hits++
+	}
+	if x.quiet && protocol.Suppressed(x.verb, r.Status) {
+		raw = nil
+	}
+	x.To.Finish(x, raw)
+	return nil
+}
+
+// Fail takes a request that was not answered.
+func (x *Exchange) Fail(_ *backend.Call, req []byte, err *backend.Error) {
+	p := x.pool
+	if n, perr := protocol.ParseRequest(req, &p.request); perr != nil || n == 0 {
+		panic("pool: a request of our own does not parse: " + string(req))
+	}
+	p.request.NoReply = x.quiet
+	p.fail(x, &p.request, err)
+}
+
+func (p *Pool) fail(x *Exchange, req *protocol.Request, err *backend.Error) {
+	p.Figures.Failures++
+	if req.Verb.IsRead() {
+		p.Figures.Misses++
+	}
+	p.answer = p.appendFailure(p.answer[:0], req, err)
+	x.To.Finish(x, p.answer)
+}
+
+// appendFailure appends what a client is told about a request of one key that no backend answered.
+func (p *Pool) appendFailure(dst []byte, req *protocol.Request, err *backend.Error) []byte {
+	overloaded := err.Err == backend.ErrOverloaded
+	if p.Shared.Config.OnError == OnErrorMiss && !overloaded {
+		return protocol.AppendMiss(dst, req)
+	}
+	if req.NoReply && !req.Verb.IsMeta() {
+		return dst
+	}
+	return appendError(dst, err)
+}
+
+// appendError appends the error line of a failure.
+func appendError(dst []byte, err *backend.Error) []byte {
+	dst = append(dst, "SERVER_ERROR "...)
+	if err.Err == backend.ErrOverloaded {
+		return append(dst, "overloaded\r\n"...)
+	}
+	start := len(dst)
+	dst = append(dst, err.Backend...)
+	dst = append(dst, ": "...)
+	dst = append(dst, err.Err.Error()...)
+	for i := start; i < len(dst); i++ { // a name or a system's message must not end the line early
+		if dst[i] < ' ' {
+			dst[i] = '?'
+		}
+	}
+	return append(dst, "\r\n"...)
+}

@@ -1,0 +1,67 @@
+package pool
+
+import (
+	"fmt"
+	"net"
+	"strconv"
+
+	"mcproxy/backend"
+	"mcproxy/ring"
+)
+
+// Shared is what all workers of a process have in common of one pool. It is immutable, but for what its backends do.
+type Shared struct {
+	Config   Config
+	Ring     ring.Ring
+	Backends []*backend.Backend // in the order of Config.Backends
+}
+
+// NewShared checks a configuration and prepares its ring and backends; nothing is connected. notify is backend.New's.
+func NewShared(cfg Config, notify func(b *backend.Backend, s backend.State, cause error)) (*Shared, error) {
+	r, err := NewRing(cfg)
+	if err != nil {
+		return nil, err
+	}
+	s := &Shared{Config: cfg, Ring: r}
+	for i := range cfg.Backends {
+		c := &cfg.Backends[i]
+		b, err := backend.New(c.name(), c.Network, c.Address, cfg.Backend, notify)
+		if err != nil {
+			return nil, fmt.Errorf("pool %s: %w", cfg.Name, err)
+		}
+		s.Backends = append(s.Backends, b)
+	}
+	return s, nil
+}
+
+// NewRing makes a pool's ring, which needs no servers.
+func NewRing(cfg Config) (ring.Ring, error) {
+	nodes := make([]ring.Node, len(cfg.Backends))
+	for i := range cfg.Backends {
+		c := &cfg.Backends[i]
+		n := ring.Node{Name: c.name(), Named: c.Name != "", Weight: max(1, c.Weight), Host: c.Address}
+		if c.Network != "unix" {
+			host, port, err := net.SplitHostPort(c.Address)
+			if err != nil {
+				return nil, fmt.Errorf("pool %s: backend address %q: %w", cfg.Name, c.Address, err)
+			}
+			if n.Port, err = strconv.Atoi(port); err != nil {
+				return nil, fmt.Errorf("pool %s: backend address %q: %w", cfg.Name, c.Address, err)
+			}
+			n.Host = host
+		}
+		nodes[i] = n
+	}
+	r, err := ring.New(nodes, cfg.Ring)
+	if err != nil {
+		return nil, fmt.Errorf("pool %s: %w", cfg.Name, err)
+	}
+	return r, nil
+}
+
+func (c *BackendConfig) name() string {
+	if c.Name != "" {
+		return c.Name
+	}
+	return c.Address
+}
