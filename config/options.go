@@ -1,0 +1,203 @@
+package config
+
+import (
+	"strconv"
+	"time"
+
+	"mcproxy/pool"
+	"mcproxy/proxy"
+	"mcproxy/ring"
+)
+
+// A section is a table of the file and its keys.
+type section struct {
+	title   string // as written in the file
+	where   string // completes "it belongs …"
+	options []option
+}
+
+// sections gives every table and key that a file may have, for the reference and for hints. What they read goes nowhere.
+func sections() []section {
+	return []section{
+		{"top of the file", "at the top of the file, before the first [table]", topOptions(new(draft))},
+		{"[[listeners]]", "in [[listeners]]", listenerOptions(new(proxy.Listener))},
+		{"[proxy]", "in [proxy]", proxyOptions(new(proxy.Config))},
+		{"[log]", "in [log]", logOptions(new(Log))},
+		{"[admin]", "in [admin]", adminOptions(new(Admin))},
+		{"[pools.NAME]", "in [pools.NAME]", poolOptions(new(poolDraft))},
+		{"an entry of backends", "in a backend's { … }", backendOptions(new(pool.BackendConfig))},
+		{"[[routes]]", "in [[routes]]", routeOptions(new(proxy.Route))},
+	}
+}
+
+// topOptions are default_pool and the tables.
+func topOptions(d *draft) []option {
+	return []option{
+		{
+			"default_pool", name(&d.defaultPool, maxPoolName), "",
+			"The pool of keys without a route, and of commands without a key. It may be left out if there is one pool, or if " +
+				"one is named \"default\".",
+		},
+		{"listeners", kind{"[[listeners]]", d.readListeners}, "", "Where clients come to. At least one."},
+		{"proxy", kind{"[proxy]", d.readProxy}, "", "Limits of the whole process."},
+		{"log", kind{"[log]", d.readLog}, "", "The log on standard error."},
+		{"admin", kind{"[admin]", d.readAdmin}, "", "The HTTP endpoints for operators."},
+		{"pools", kind{"[pools.NAME]", d.readPools}, "", "Sets of backends. At least one."},
+		{"routes", kind{"[[routes]]", d.readRoutes}, "", "Which keys go to which pool."},
+	}
+}
+
+func listenerOptions(l *proxy.Listener) []option {
+	return []option{
+		{
+			"address", listenAddress(&l.Network, &l.Address), "",
+			"Where to listen. Port 0 is any free port; the log tells which.",
+		},
+		{"mode", fileMode(&l.Mode), `"0660"`, "Permissions of a unix socket."},
+	}
+}
+
+func proxyOptions(c *proxy.Config) []option {
+	return []option{
+		{"workers", integer(&c.Workers, 0, 1024), "0", "Event loops. 0 is one for each CPU that the process may use (GOMAXPROCS)."},
+		{
+			"max_connections", integer(&c.MaxConns, 0, 10_000_000), "0",
+			"Client connections at once; one more is refused with an error. 0 is no limit but the process's file descriptors.",
+		},
+		{
+			"max_value", size(&c.MaxValue, 1<<10, 1<<30), `"64MiB"`,
+			"The longest value that is taken from a client. The backends have a limit of their own, 1 MB by default.",
+		},
+		{
+			"keepalive", keepalive(&c.Keepalive), `"60s"`,
+			"Idle time before TCP keepalive probes, on client and backend connections. \"0s\" sends none.",
+		},
+		{
+			"drain_timeout", duration(&c.DrainTimeout, time.Millisecond, time.Hour), `"10s"`,
+			"How long a stopping proxy waits for requests in flight.",
+		},
+	}
+}
+
+func logOptions(l *Log) []option {
+	return []option{
+		{"level", oneOf(&l.Level, "debug", "info", "warn", "error"), `"info"`, "The least weighty lines that are written."},
+		{"format", oneOf(&l.Format, "console", "json"), `"console"`, "Lines for people or for programs."},
+	}
+}
+
+func adminOptions(a *Admin) []option {
+	return []option{{
+		"address", adminAddress(&a.Address), "",
+		"Where /metrics, /healthz and /readyz are served over HTTP. Without it they are not.",
+	}}
+}
+
+func poolOptions(d *poolDraft) []option {
+	c := &d.config
+	b := &c.Backend
+	def := c.Backend.WithDefaults()
+	return []option{
+		{"ring", oneOf(&c.Ring.Kind, ringNames()...), `"consistent"`, "How keys are placed on the backends."},
+		{
+			"hash", name(&c.Ring.Hash, 32), "",
+			"The key hash of ketama (default \"fnv1a_64\") and libmemcached (default \"one_at_a_time\"; ketama_weighted: \"md5\").",
+		},
+		{
+			"hash_tag", text(&c.Ring.HashTag, `two characters such as "{}"`, hashTagProblem), "",
+			"ketama: only the part of a key between these two characters is hashed, if there is one.",
+		},
+		{
+			"distribution", oneOf(&c.Ring.Distribution, "modula", "ketama", "ketama_weighted"), "",
+			"The recipe of libmemcached, which is \"modula\" without this key.",
+		},
+		{
+			"or_one", boolean(&d.orOne), "true",
+			"cmemcache: a key whose hash is 0 is placed as if it were 1, as python-memcached did up to 1.59. false is for 1.60 and later.",
+		},
+		{
+			"backends",
+			kind{`a list such as ["127.0.0.1:11211"]`, d.readBackends},
+			"",
+			"The memcached servers, in the order in which the other clients of the same servers list them.",
+		},
+		{
+			"on_error", oneOf(&d.onError, "miss", "error"), `"miss"`,
+			"What a client is told when a backend does not answer: a miss (NOT_STORED, NOT_FOUND), or SERVER_ERROR.",
+		},
+		{
+			"allow_flush_all", boolean(&c.AllowFlushAll), "false",
+			"Whether flush_all is sent to every backend of the pool. Otherwise it is refused.",
+		},
+		{
+			"timeout", duration(&b.Timeout, time.Millisecond, time.Minute), textOf(def.Timeout),
+			"From a request to its answer, whatever the backend does.",
+		},
+		{
+			"connect_timeout", duration(&b.ConnectTimeout, time.Millisecond, time.Minute), textOf(def.ConnectTimeout),
+			"To open a connection to a backend. It follows timeout if left out.",
+		},
+		{
+			"stall_timeout", duration(&b.StallTimeout, time.Millisecond, time.Hour), textOf(def.StallTimeout),
+			"A connection on which nothing came for so long, while requests timed out, is set aside. At least timeout.",
+		},
+		{"connections", integer(&b.Connections, 1, 64), strconv.Itoa(def.Connections), "Connections to each backend, for each worker."},
+		{"max_pending", integer(&b.MaxPending, 1, 1_000_000), strconv.Itoa(def.MaxPending), "Requests queued or in flight on one connection; one more fails at once."},
+		{"max_pending_bytes", size(&b.MaxPendingBytes, 1<<10, 1<<36), strconv.Quote(sizeText(int64(def.MaxPendingBytes))), "The bytes of those requests."},
+		{
+			"failure_limit", integer(&b.FailureLimit, 1, 1_000_000), strconv.Itoa(def.FailureLimit),
+			"Connect errors or timeouts in a row after which a backend is down, and its requests fail at once.",
+		},
+		{
+			"probe_interval", duration(&b.ProbeInterval, time.Millisecond, time.Hour), textOf(def.ProbeInterval),
+			"The first wait between probes of a backend that is down. It doubles, with jitter.",
+		},
+		{"probe_max", duration(&b.ProbeMax, time.Millisecond, time.Hour), textOf(def.ProbeMax), "The longest wait between probes. At least probe_interval."},
+		{
+			"journal_limit", integer(&b.JournalLimit, 1, 100_000_000), strconv.Itoa(def.JournalLimit),
+			"Keys in a backend's journal of missed writes. One more, and the backend is held until an operator releases it.",
+		},
+		{
+			"settle", duration(&b.Settle, time.Millisecond, time.Minute), textOf(def.Settle),
+			"The wait before a journalled key is deleted a second time, on a backend whose connection broke with writes unanswered.",
+		},
+	}
+}
+
+func backendOptions(b *pool.BackendConfig) []option {
+	return []option{
+		{
+			"address", backendAddress(&b.Network, &b.Address), "",
+			"Host and port; the port is 11211 if left out. Or \"unix:\" and a socket's path.",
+		},
+		{
+			"name", name(&b.Name, maxBackendName), "",
+			"What figures, logs and errors call it; the address by default. consistent places keys by it, and so does ketama, as twemproxy.",
+		},
+		{"weight", integer(&b.Weight, 1, ring.MaxWeight), "1", "Its share of the keys."},
+	}
+}
+
+func routeOptions(c *proxy.Route) []option {
+	return []option{
+		{
+			"prefix", text(&c.Prefix, "1 to 250 bytes without blanks", prefixProblem), "",
+			"Keys that begin with it go to the pool; the longest prefix wins.",
+		},
+		{"pool", name(&c.Pool, maxPoolName), "", "A pool of this file."},
+	}
+}
+
+// ringNames gives the rings, the default first.
+func ringNames() []string {
+	return []string{"consistent", "cmemcache", "ketama", "libmemcached", "rendezvous"}
+}
+
+// textOf gives a duration as TOML.
+func textOf(d time.Duration) string { return strconv.Quote(durationText(d)) }
+
+// Names are labels in metrics and words in error lines.
+const (
+	maxPoolName    = 64
+	maxBackendName = 250
+)

@@ -1,0 +1,156 @@
+package config
+
+import (
+	"cmp"
+	"errors"
+	"net"
+	"strconv"
+	"strings"
+	"time"
+
+	"mcproxy/pool"
+	"mcproxy/ring"
+)
+
+// finish checks what the keys of a pool say together.
+func (p *poolDraft) finish(r *reader) {
+	c := &p.config
+	if p.onError == "error" {
+		c.OnError = pool.OnErrorError
+	}
+	c.Ring.NoOrOne = !p.orOne
+	p.checkRing(r)
+	b, def := c.Backend, c.Backend.WithDefaults()
+	p.atLeast(r, limit{"stall_timeout", b.StallTimeout, def.StallTimeout}, limit{"timeout", b.Timeout, def.Timeout})
+	p.atLeast(r, limit{"probe_max", b.ProbeMax, def.ProbeMax}, limit{"probe_interval", b.ProbeInterval, def.ProbeInterval})
+	if b.Timeout > time.Second {
+		r.warn(p.at.key("timeout"), "%s is more than 1s, after which python-memcached takes the proxy for dead and leaves it alone "+
+			"for 300 s", durationText(b.Timeout))
+	}
+}
+
+// A limit is a duration as written, 0 if it was not, and as it will be.
+type limit struct {
+	name    string
+	written time.Duration
+	value   time.Duration
+}
+
+// atLeast checks that a is at least b. The key that was written gets the blame.
+func (p *poolDraft) atLeast(r *reader, a, b limit) {
+	if a.value >= b.value {
+		return
+	}
+	if a.written != 0 {
+		r.fail(p.at.key(a.name), "%s is less than %s, which is %s; write %s or more",
+			textOf(a.value), b.name, textOf(b.value), textOf(b.value))
+		return
+	}
+	r.fail(p.at.key(b.name), "%s is more than %s, which is %s by default; write %s = %s or more too",
+		textOf(b.value), a.name, textOf(a.value), a.name, textOf(b.value))
+}
+
+// checkRing asks package ring about the ring and its keys.
+func (p *poolDraft) checkRing(r *reader) {
+	kind := p.config.Ring.Kind
+	if p.at.has("ring") && p.at.key("ring").data != kind {
+		return // reported
+	}
+	wrong := false
+	for _, k := range ringKeys() {
+		if !p.at.has(k.name) || k.takenBy(kind) {
+			continue
+		}
+		wrong = true
+		var takers []string
+		for _, other := range ringNames() {
+			if k.takenBy(other) {
+				takers = append(takers, "ring = "+strconv.Quote(other))
+			}
+		}
+		r.fail(p.at.key(k.name), "the %s ring does not have this key; take it out, or write %s", kind, strings.Join(takers, " or "))
+	}
+	if wrong || len(p.config.Backends) == 0 {
+		return
+	}
+	var problem *ring.Error
+	if _, err := ring.New(p.nodes(), p.config.Ring); errors.As(err, &problem) {
+		p.ringProblem(r, problem)
+	}
+}
+
+// ringProblem reports what package ring does not take.
+func (p *poolDraft) ringProblem(r *reader, problem *ring.Error) {
+	if problem.Node >= 0 {
+		b := p.config.Backends[problem.Node]
+		r.fail(p.addresses[sameAddress(b.Network, b.Address)], "%s", problem.Reason)
+		return
+	}
+	key := "backends"
+	for _, k := range ringKeys() {
+		if k.field == problem.Field {
+			key = k.name
+		}
+	}
+	r.fail(p.at.key(key), "%s", problem.Reason)
+}
+
+// nodes gives the backends as package ring has them.
+func (p *poolDraft) nodes() []ring.Node {
+	nodes := make([]ring.Node, len(p.config.Backends))
+	for i, b := range p.config.Backends {
+		nodes[i] = ring.Node{Name: cmp.Or(b.Name, b.Address), Named: b.Name != "", Host: b.Address, Weight: b.Weight}
+		if host, port, err := net.SplitHostPort(b.Address); err == nil && b.Network != "unix" {
+			nodes[i].Host = host
+			nodes[i].Port, _ = parsePort(port)
+		}
+	}
+	return nodes
+}
+
+// A ringKey is a key that only some rings know.
+type ringKey struct {
+	name  string
+	field string       // of ring.Options
+	try   ring.Options // the field with a value that every ring takes that has the field
+}
+
+func ringKeys() []ringKey {
+	return []ringKey{
+		{"hash", "Hash", ring.Options{Hash: "md5"}},
+		{"hash_tag", "HashTag", ring.Options{HashTag: "{}"}},
+		{"distribution", "Distribution", ring.Options{Distribution: "modula"}},
+		{"or_one", "NoOrOne", ring.Options{NoOrOne: true}},
+	}
+}
+
+// takenBy says whether a ring has the key.
+func (k ringKey) takenBy(kind string) bool {
+	k.try.Kind = kind
+	_, err := ring.New([]ring.Node{{Name: "a", Host: "a", Port: 1, Weight: 1}}, k.try)
+	return err == nil
+}
+
+// hashTagProblem completes "%q …".
+func hashTagProblem(s string) string {
+	if len(s) != 2 || nameProblem(s, 2) != "" {
+		return "is not two characters"
+	}
+	return ""
+}
+
+// maxKey is the longest key of memcached's text protocol, in bytes.
+const maxKey = 250
+
+// prefixProblem completes "%q …".
+func prefixProblem(s string) string {
+	switch {
+	case s == "":
+		return "is what every key begins with, and is default_pool's business"
+	case len(s) > maxKey:
+		return "is longer than a key can be"
+	case strings.ContainsAny(s, " \r\n\x00"):
+		return "has a blank, a line end or a NUL, which no key has"
+	}
+	return ""
+}
