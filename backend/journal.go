@@ -109,17 +109,27 @@ func (j *journal) figures() (keys int, missed uint64) {
 	return len(j.debts), j.missed
 }
 
-// appendDelete appends the request that pays the debt, and gives its verb: a key that no classic command can carry, because
-// it came in base64, is deleted by a meta command.
+// appendDelete appends the request that pays the debt, and gives its verb.
 func (d *debt) appendDelete(dst []byte) ([]byte, protocol.Verb) {
-	for i := range len(d.key) {
-		if d.key[i] <= ' ' || d.key[i] == 0x7f {
+	start := len(dst)
+	dst = AppendDelete(dst, []byte(d.key))
+	if dst[start+1] == 'd' {
+		return dst, protocol.MetaDelete
+	}
+	return dst, protocol.Delete
+}
+
+// AppendDelete appends a request, CRLF included, that deletes a key of any bytes: one that no classic command can carry, because
+// it came in base64, is deleted by a meta command.
+func AppendDelete(dst, key []byte) []byte {
+	for _, c := range key {
+		if c <= ' ' || c == 0x7f {
 			dst = append(dst, "md "...)
-			dst = base64.StdEncoding.AppendEncode(dst, []byte(d.key))
-			return append(dst, " b\r\n"...), protocol.MetaDelete
+			dst = base64.StdEncoding.AppendEncode(dst, key)
+			return append(dst, " b\r\n"...)
 		}
 	}
-	return protocol.AppendDelete(dst, []byte(d.key)), protocol.Delete
+	return protocol.AppendDelete(dst, key)
 }
 
 // Answer takes the answer to a journalled delete.

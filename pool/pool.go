@@ -139,3 +139,13 @@ func appendError(dst []byte, err *backend.Error) []byte {
 	}
 	return append(dst, "\r\n"...)
 }
+
+// Delete deletes a key, which may hold any bytes, for a client who hears the answer or something instead of it.
+func (p *Pool) Delete(x *Exchange, key []byte, affinity uint32) {
+	line := backend.AppendDelete(nil, key)
+	var req protocol.Request
+	if n, err := protocol.ParseRequest(line, &req); err != nil || n != len(line) {
+		panic("pool: a request of our own does not parse: " + string(line))
+	}
+	p.Do(x, &req, affinity)
+}

@@ -1,0 +1,49 @@
+package proxy
+
+import (
+	"cmp"
+	"io/fs"
+	"runtime"
+	"time"
+
+	"mcproxy/pool"
+)
+
+// Config is everything a Server is made from. Package config reads it from proxy.toml; tests build it by hand.
+type Config struct {
+	Listeners []Listener
+	Workers   int // event loops; 0 is GOMAXPROCS
+
+	MaxConns     int           // client conns at once; 0: as many as the process may have descriptors
+	MaxValue     int64         // bytes of the longest data block taken from a client; 0 is 64 MiB
+	Keepalive    time.Duration // idle time before TCP keepalive probes a client conn; 0 is 60 s, < 0 is off
+	DrainTimeout time.Duration // how long Serve waits for answers in flight after its context ended; 0 is 10 s
+
+	Pools       []pool.Config
+	Routes      []Route
+	DefaultPool string // for keys without a route and for commands without a key; "" is the only pool
+
+	Version string // the program's own, for `stats`, and for `version` while no backend's is known; "" is "0.0.0"
+}
+
+// A Listener is one address that clients come to.
+type Listener struct {
+	Network string      // "tcp", "tcp4", "tcp6" or "unix"
+	Address string      // "127.0.0.1:11210", "[::1]:11210", or a socket's path
+	Mode    fs.FileMode // permissions of a unix socket; 0 is 0o660
+}
+
+// A Route sends the keys that begin with Prefix to the pool named Pool; the longest prefix wins.
+type Route struct {
+	Prefix string
+	Pool   string
+}
+
+func (c Config) withDefaults() Config {
+	c.Workers = cmp.Or(c.Workers, runtime.GOMAXPROCS(0))
+	c.MaxValue = cmp.Or(c.MaxValue, 64<<20)
+	c.Keepalive = cmp.Or(c.Keepalive, time.Minute)
+	c.DrainTimeout = cmp.Or(c.DrainTimeout, 10*time.Second)
+	c.Version = cmp.Or(c.Version, "0.0.0")
+	return c
+}

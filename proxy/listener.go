@@ -1,0 +1,149 @@
+package proxy
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"mcproxy/internal/epoll"
+)
+
+// An acceptor takes conns from one listener and hands them to the workers.
+type acceptor struct {
+	srv  *Server
+	ln   net.Listener
+	file *os.File        // the same socket, for accept4: a net.Listener's own RawConn cannot wait
+	raw  syscall.RawConn // file's
+}
+
+func (s *Server) listen(l Listener) (*acceptor, error) {
+	if l.Network == "unix" {
+		if err := removeStale(l.Address); err != nil {
+			return nil, err
+		}
+	}
+	ln, err := net.Listen(l.Network, l.Address)
+	if err != nil {
+		return nil, fmt.Errorf("listen: %w", err)
+	}
+	a := &acceptor{srv: s, ln: ln}
+	if err := a.setUp(l); err != nil {
+		a.close()
+		return nil, fmt.Errorf("listen on %s: %w", l.Address, err)
+	}
+	return a, nil
+}
+
+func (a *acceptor) setUp(l Listener) error {
+	ln, ok := a.ln.(interface{ File() (*os.File, error) })
+	if !ok {
+		return fmt.Errorf("%T has no descriptor", a.ln)
+	}
+	var err error
+	if a.file, err = ln.File(); err != nil {
+		return err
+	}
+	if a.raw, err = a.file.SyscallConn(); err != nil {
+		return err
+	}
+	if l.Network == "unix" {
+		return os.Chmod(l.Address, cmp.Or(l.Mode, fs.FileMode(0o660)))
+	}
+	// On Linux accepted conns inherit both, which saves two system calls for each.
+	return a.raw.Control(func(fd uintptr) {
+		_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
+		epoll.SetKeepalive(int(fd), a.srv.cfg.Keepalive)
+	})
+}
+
+func (a *acceptor) close() {
+	a.ln.Close()
+	if a.file != nil {
+		a.file.Close()
+	}
+}
+
+// removeStale takes away a socket that a process which is no more has left; one that answers stays.
+func removeStale(path string) error {
+	info, err := os.Lstat(path)
+	if err != nil {
+		return nil // nothing there: listening will tell if something else is wrong
+	}
+	if info.Mode()&fs.ModeSocket == 0 {
+		return fmt.Errorf("listen: %s exists and is no socket", path)
+	}
+	c, err := net.DialTimeout("unix", path, time.Second)
+	if err == nil {
+		c.Close()
+		return fmt.Errorf("listen: somebody else serves %s", path)
+	}
+	if !errors.Is(err, syscall.ECONNREFUSED) {
+		return fmt.Errorf("listen: %s is there: %w", path, err)
+	}
+	return os.Remove(path)
+}
+
+// run is the acceptor's goroutine; it ends when the listener is closed.
+func (a *acceptor) run() {
+	for {
+		fd, err := a.accept()
+		switch {
+		case err == nil:
+			a.srv.assign(fd)
+		case errors.Is(err, net.ErrClosed):
+			return
+		case errors.Is(err, unix.ECONNABORTED), errors.Is(err, unix.EINTR):
+		default: // no descriptors, no memory: the clients in the backlog can wait
+			a.srv.log.Warn("accept failed", errField(err))
+			select {
+			case <-a.srv.stopping:
+				return
+			case <-time.After(50 * time.Millisecond):
+			}
+		}
+	}
+}
+
+func (a *acceptor) accept() (fd int, err error) {
+	rerr := a.raw.Read(func(lfd uintptr) bool {
+		fd, _, err = unix.Accept4(int(lfd), unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
+		return !errors.Is(err, unix.EAGAIN)
+	})
+	if rerr != nil {
+		return -1, net.ErrClosed
+	}
+	return fd, err
+}
+
+// tooMany is what memcached says in the same case (memcached.c, with maxconns_fast).
+const tooMany = "ERROR Too many open connections\r\n"
+
+// assign gives a client's conn to the worker that has the fewest.
+func (s *Server) assign(fd int) {
+	if n := s.conns.Add(1); s.cfg.MaxConns > 0 && n > int64(s.cfg.MaxConns) {
+		s.conns.Add(-1)
+		s.rejected.Add(1)
+		unix.Write(fd, []byte(tooMany)) // a fresh socket's buffer takes it
+		unix.Close(fd)
+		return
+	}
+	s.accepted.Add(1)
+	w := s.workers[0]
+	for _, o := range s.workers[1:] {
+		if o.conns.Load() < w.conns.Load() {
+			w = o
+		}
+	}
+	w.conns.Add(1)
+	if !w.loop.Post(func() { w.adopt(fd) }) {
+		unix.Close(fd)
+		w.gone()
+	}
+}

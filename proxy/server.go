@@ -1,0 +1,277 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+
+	"mcproxy/backend"
+	"mcproxy/pool"
+)
+
+// A Server is a running proxy. Its methods are safe for concurrent use.
+type Server struct {
+	// Immutable after New.
+	cfg       Config
+	log       *zap.Logger
+	epoch     time.Time // what the loops' clocks count from
+	pools     []*pool.Shared
+	routes    *routeTable
+	acceptors []*acceptor
+	workers   []*worker
+	stopping  chan struct{} // closed when Serve begins to end
+
+	ready    atomic.Bool
+	conns    atomic.Int64
+	accepted atomic.Uint64
+	rejected atomic.Uint64
+
+	running sync.WaitGroup // goroutines of background
+}
+
+// New checks cfg, opens the listeners and prepares the workers. Nothing is accepted before Serve. log gets events, never
+// requests.
+func New(cfg Config, log *zap.Logger) (*Server, error) {
+	s := &Server{cfg: cfg.withDefaults(), log: log, epoch: time.Now(), stopping: make(chan struct{})}
+	if len(cfg.Listeners) == 0 {
+		return nil, errors.New("no listeners")
+	}
+	var err error
+	if s.routes, err = newRouteTable(cfg); err != nil {
+		return nil, err
+	}
+	for i := range cfg.Pools {
+		p, err := pool.NewShared(cfg.Pools[i], s.backendChanged(cfg.Pools[i].Name))
+		if err != nil {
+			return nil, err
+		}
+		s.pools = append(s.pools, p)
+	}
+	for _, l := range cfg.Listeners {
+		a, err := s.listen(l)
+		if err != nil {
+			s.closeListeners()
+			return nil, err
+		}
+		s.acceptors = append(s.acceptors, a)
+	}
+	for range s.cfg.Workers {
+		w, err := newWorker(s)
+		if err != nil {
+			s.closeListeners()
+			for _, w := range s.workers {
+				w.loop.Kernel.Release()
+			}
+			return nil, err
+		}
+		s.workers = append(s.workers, w)
+	}
+	return s, nil
+}
+
+func (s *Server) backendChanged(pool string) func(*backend.Backend, backend.State, error) {
+	return func(b *backend.Backend, state backend.State, cause error) {
+		fields := []zap.Field{zap.String("pool", pool), zap.String("backend", b.Name), zap.String("address", b.Address)}
+		if cause != nil {
+			fields = append(fields, zap.String("cause", cause.Error()))
+		}
+		switch state {
+		case backend.StateUp:
+			s.log.Info("backend is up", fields...)
+		case backend.StateDown:
+			s.log.Warn("backend is down", fields...)
+		case backend.StateHeld:
+			s.log.Error("backend is held: its journal of missed writes overflowed, so it may hold old values; "+
+				"flush or restart it, then release it", fields...)
+		}
+	}
+}
+
+func errField(err error) zap.Field { return zap.Error(err) }
+
+// Addrs gives the listeners' addresses in the order of the configuration, with the port that port 0 became.
+func (s *Server) Addrs() []net.Addr {
+	var addrs []net.Addr
+	for _, a := range s.acceptors {
+		addrs = append(addrs, a.ln.Addr())
+	}
+	return addrs
+}
+
+// Ready says whether clients are accepted: not before Serve, and no more when it is ending.
+func (s *Server) Ready() bool { return s.ready.Load() }
+
+// Serve runs until ctx is done, then drains: nothing more is accepted, what clients sent so far is answered, their conns
+// are closed as they become idle, and after DrainTimeout whatever they are. It gives an error if a worker could not go
+// on. Call it once.
+func (s *Server) Serve(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var workers, acceptors sync.WaitGroup
+	for _, w := range s.workers {
+		workers.Go(func() {
+			if err := w.run(); err != nil {
+				cancel(fmt.Errorf("worker: %w", err))
+			}
+		})
+	}
+	s.keepBackends()
+	for _, a := range s.acceptors {
+		acceptors.Go(a.run)
+	}
+	s.ready.Store(true)
+	<-ctx.Done()
+
+	s.ready.Store(false)
+	close(s.stopping)
+	s.closeListeners()
+	acceptors.Wait()
+	s.drain()
+	s.running.Wait()
+	for _, w := range s.workers {
+		w.loop.Post(w.loop.Stop)
+	}
+	workers.Wait()
+	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) && !errors.Is(cause, context.DeadlineExceeded) {
+		return cause
+	}
+	return nil
+}
+
+// keepBackends spreads the care of the backends over the workers.
+func (s *Server) keepBackends() {
+	i := 0
+	for _, p := range s.pools {
+		for _, b := range p.Backends {
+			w := s.workers[i%len(s.workers)]
+			w.loop.Post(func() { b.Keep(w.loop) })
+			i++
+		}
+	}
+}
+
+// drain waits until every worker has answered what it was asked, at most DrainTimeout. Then the backends' keepers end.
+func (s *Server) drain() {
+	var left sync.WaitGroup
+	for _, w := range s.workers {
+		left.Add(1)
+		if !w.loop.Post(func() { w.drain(left.Done) }) {
+			left.Done()
+		}
+	}
+	drained := make(chan struct{})
+	go func() { // ends at the latest when the workers have closed their sessions
+		left.Wait()
+		close(drained)
+	}()
+	select {
+	case <-drained:
+	case <-time.After(s.cfg.DrainTimeout):
+		s.log.Warn("clients are still waiting after the drain timeout; their conns are closed",
+			zap.Int64("conns", s.conns.Load()))
+	}
+	i := 0
+	for _, p := range s.pools {
+		for _, b := range p.Backends {
+			s.workers[i%len(s.workers)].loop.Post(b.Unkeep)
+			i++
+		}
+	}
+}
+
+func (s *Server) closeListeners() {
+	for _, a := range s.acceptors {
+		a.close() // twice is harmless
+	}
+}
+
+// background runs fn in a goroutine that Serve waits for; fn must not outlast a few hundred milliseconds.
+func (s *Server) background(fn func()) { s.running.Go(fn) }
+
+// Release lets a held backend come back: see backend.Backend.Release. It says whether there is such a backend, and it was
+// held.
+func (s *Server) Release(poolName, backendName string) bool {
+	for _, p := range s.pools {
+		if p.Config.Name != poolName {
+			continue
+		}
+		for _, b := range p.Backends {
+			if b.Name == backendName {
+				return b.Release()
+			}
+		}
+	}
+	return false
+}
+
+// Snapshot collects the figures. It waits for the present turn of each worker, which lasts microseconds, and gives up when
+// ctx is done. Before Serve and after it there is nothing to collect, and only what needs no worker is set.
+func (s *Server) Snapshot(ctx context.Context) (Snapshot, error) {
+	snap := Snapshot{Start: s.epoch, Workers: len(s.workers)}
+	for i, p := range s.pools {
+		snap.Pools = append(snap.Pools, PoolFigures{
+			Name: p.Config.Name, Requests: make(map[string]uint64), Backends: make([]BackendFigures, len(p.Backends)),
+		})
+		for j, b := range p.Backends {
+			f := &snap.Pools[i].Backends[j]
+			f.Name, f.Address, f.Version, f.State = b.Name, b.Address, b.Version(), b.State().String()
+			f.JournalKeys, f.Journalled = b.Journal()
+		}
+	}
+	if s.ready.Load() {
+		for _, w := range s.workers {
+			if err := w.visit(ctx, func() { w.collect(&snap) }); err != nil {
+				return Snapshot{}, err
+			}
+		}
+	}
+	snap.Clients.Conns = int(s.conns.Load())
+	snap.Clients.Accepted = s.accepted.Load()
+	snap.Clients.Rejected = s.rejected.Load()
+	return snap, nil
+}
+
+// visit has fn run by the worker's loop and waits for it. If ctx ends first, fn does not run any more.
+func (w *worker) visit(ctx context.Context, fn func()) error {
+	const (
+		waiting = iota
+		begun
+		givenUp
+	)
+	var state atomic.Int32
+	done := make(chan struct{})
+	if !w.loop.Post(func() {
+		if state.CompareAndSwap(waiting, begun) {
+			fn()
+		}
+		close(done)
+	}) {
+		return nil
+	}
+	select {
+	case <-done:
+	case <-ctx.Done():
+		if state.CompareAndSwap(waiting, givenUp) {
+			return fmt.Errorf("figures: %w", ctx.Err())
+		}
+		<-done
+	}
+	return nil
+}
+
+// statLines are the proxy's own lines for `stats`.
+func (s *Server) statLines() []byte {
+	ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
+	defer cancel()
+	snap, err := s.Snapshot(ctx)
+	if err != nil {
+		return nil
+	}
+	return appendStatLines(nil, &snap, s.cfg.Version)
+}

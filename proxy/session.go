@@ -1,0 +1,493 @@
+package proxy
+
+import (
+	"bytes"
+	"errors"
+
+	"golang.org/x/sys/unix"
+
+	"mcproxy/internal/epoll"
+	"mcproxy/pool"
+	"mcproxy/protocol"
+)
+
+const (
+	firstWindow  = 64       // requests of one client under way at first; doubled each time the client could use more
+	maxWindow    = 1024     // and at most
+	maxUnsent    = 1 << 20  // bytes of answers that wait for a client to read them, before its requests wait too
+	maxLine      = 32 << 20 // bytes of one request line; only a retrieval of very many keys comes near
+	readsPerTurn = 4        // full buffers read from one client before others get their turn
+	firstRead    = 1 << 20  // bytes of buffer that an announced value gets before its bytes are there
+)
+
+// A session is the state of one client's conn. Its worker's loop owns it. While the client is idle it holds no buffer.
+type session struct {
+	w        *worker
+	tag      epoll.Tag
+	fd       int
+	index    int    // in worker.sessions
+	affinity uint32 // picks the conns to the backends
+
+	in  []byte // the begin of a request, or requests that must wait; nil when there are none
+	out []byte // answers; nil when there are none
+	// sent bytes of out have left; need bytes of in are there before parsing is worth a try (0: unknown).
+	sent, need int
+	skip       int      // bytes of a refused data block still to come
+	after      *refusal // what follows when skip has come down to 0
+
+	head, tail *pool.Exchange // requests without their answer sent, oldest first
+	pending    int            // how many
+	held       int            // bytes of answers that wait for an older one
+	window     int            // pending may come up to it
+
+	interest epoll.Events // what the kernel watches for
+	deferred bool         // Flush is coming
+	paused   bool         // in holds requests that must wait for the window, or for the client to read
+	full     bool         // the kernel's buffer was full; Flush waits for Out
+	eof      bool         // nothing more is read
+	closed   bool
+}
+
+// A refusal is a storage request that is answered with an error once its data block has gone by.
+type refusal struct {
+	answer string // "" for none
+	unlink []byte // the key whose old value goes away, or nil
+}
+
+// Ready is the loop's word that the client's descriptor is ready.
+func (s *session) Ready(ev epoll.Events) {
+	if ev&epoll.Out != 0 && s.full {
+		s.full = false
+		s.wake()
+	}
+	switch {
+	case ev&(epoll.In|epoll.Hup|epoll.Err) == 0:
+	case !s.paused && !s.eof:
+		s.read()
+	case ev&(epoll.Hup|epoll.Err) != 0:
+		s.close() // nobody is there to read the answers
+	default:
+		s.watch()
+	}
+}
+
+// read takes what the client sent and begins the requests in it.
+func (s *session) read() {
+	for range readsPerTurn {
+		room, begun := s.room()
+		n, errno := s.w.loop.Kernel.Read(s.fd, room[begun:])
+		switch {
+		case errno == unix.EAGAIN:
+			return
+		case errno != 0:
+			s.close()
+			return
+		case n == 0:
+			s.eof = true
+			s.wake()
+			return
+		}
+		s.w.figures.BytesIn += uint64(n)
+		if begun == 0 && s.skip == 0 && s.pending == 0 && room[0] == binaryMagic {
+			s.w.figures.Binary++
+			s.w.srv.log.Warn("a client speaks the binary protocol, which mcproxy does not: its conn is closed")
+			s.close()
+			return
+		}
+		s.take(room[:begun+n], begun)
+		if s.closed || s.paused || s.eof || begun+n < len(room) {
+			return
+		}
+	}
+}
+
+// binaryMagic begins every request of memcached's binary protocol.
+const binaryMagic = 0x80
+
+// room gives where to read, and how many bytes at its start are the begin of a request already. That is the loop's
+// scratch, unless a long request has a buffer of its own.
+func (s *session) room() (room []byte, begun int) {
+	l := s.w.loop
+	if len(s.in) <= len(l.Scratch)/4 && s.need <= len(l.Scratch) {
+		return l.Scratch, copy(l.Scratch, s.in)
+	}
+	s.in = l.Buffers.Grow(s.in, min(max(s.need-len(s.in), 4096), max(len(s.in), firstRead)))
+	return s.in[:cap(s.in)], len(s.in)
+}
+
+// take begins the whole requests in data, of which the first seen bytes were looked at before, and keeps the rest.
+func (s *session) take(data []byte, seen int) {
+	used := 0
+	switch {
+	case len(data) < s.need:
+	case s.need == 0 && seen > len(s.w.loop.Scratch)/4 && bytes.IndexByte(data[seen:], '\n') < 0: // a very long line goes on
+		if len(data) > maxLine {
+			s.reply([]byte("SERVER_ERROR out of memory reading request\r\n"))
+			s.hangUp()
+			return
+		}
+	default:
+		used = s.consume(data)
+		if s.closed {
+			return
+		}
+	}
+	s.keep(data[used:])
+}
+
+// keep holds what cannot be begun yet. rest may lie in s.in itself.
+func (s *session) keep(rest []byte) {
+	b := &s.w.loop.Buffers
+	if len(rest) == 0 {
+		b.Put(s.in)
+		s.in = nil
+		return
+	}
+	if cap(s.in) < len(rest) {
+		b.Put(s.in)
+		s.in = b.Get(max(min(s.need, firstRead), len(rest)))
+	}
+	s.in = s.in[:copy(s.in[:cap(s.in)], rest)]
+}
+
+// consume begins request after request and gives how many bytes they were.
+func (s *session) consume(data []byte) (used int) {
+	req := &s.w.request
+	s.need = 0
+	for used < len(data) {
+		if s.skip > 0 {
+			n := min(s.skip, len(data)-used)
+			used += n
+			if s.skip -= n; s.skip == 0 {
+				s.refuse()
+			}
+			continue
+		}
+		if s.mustWait() {
+			s.paused = true
+			return used
+		}
+		n, err := protocol.ParseRequest(data[used:], req)
+		if err != nil {
+			s.reject(err)
+			return len(data)
+		}
+		if n == 0 {
+			return used
+		}
+		if req.ValueLen < 0 {
+			used += n
+			if s.begin(req); s.eof {
+				return len(data)
+			}
+			continue
+		}
+		if int64(req.ValueLen) > s.w.srv.cfg.MaxValue {
+			used += n
+			s.tooLarge(req)
+			continue
+		}
+		v, ok := req.TakeValue(data[used+n:])
+		if v == 0 {
+			s.need = n + req.ValueLen + 2
+			return used
+		}
+		used += n + v
+		if ok {
+			s.begin(req)
+		} else {
+			s.w.figures.Refused++
+			if !req.NoReply || req.Verb.IsMeta() {
+				s.answer(protocol.BadDataChunk)
+			}
+		}
+	}
+	return used
+}
+
+// mustWait says whether the client has had enough of us for the moment.
+func (s *session) mustWait() bool {
+	return s.pending >= s.window || len(s.out)-s.sent+s.held > maxUnsent
+}
+
+// reject ends a stream that cannot go on; what was asked before is still answered.
+func (s *session) reject(err error) {
+	s.w.figures.Refused++
+	if errors.Is(err, protocol.ErrBinary) {
+		s.w.figures.Binary++
+	}
+	s.hangUp()
+}
+
+// hangUp lets nothing more in; the conn is closed when all answers are out.
+func (s *session) hangUp() {
+	s.eof = true
+	s.keep(nil)
+	s.wake()
+}
+
+// begin starts one request.
+func (s *session) begin(req *protocol.Request) {
+	switch req.Verb {
+	case protocol.Refused:
+		s.w.figures.Refused++
+		if req.Swallow > 0 {
+			s.skip = req.Swallow
+			s.after = &refusal{}
+			if !req.NoReply {
+				s.after.answer = req.Refusal
+			}
+			return
+		}
+		if !req.NoReply {
+			s.answer(req.Refusal)
+		}
+	case protocol.Get, protocol.Gets, protocol.Gat, protocol.Gats:
+		if req.NumKeys > 1 {
+			s.gather(req)
+			return
+		}
+		s.w.poolFor(req.Key).Do(s.exchange(), req, s.affinity)
+	case protocol.MetaNoop:
+		s.answer(protocol.Noop)
+	case protocol.Version:
+		s.answer(s.w.version())
+	case protocol.Verbosity:
+		if !req.NoReply {
+			s.answer(protocol.OK)
+		}
+	case protocol.Quit:
+		s.hangUp()
+	case protocol.Stats:
+		s.stats(req)
+	case protocol.FlushAll:
+		s.w.defaultPool().FlushAll(s.exchange(), req, s.affinity)
+	default:
+		s.w.poolFor(req.Key).Do(s.exchange(), req, s.affinity)
+	}
+}
+
+func (s *session) gather(req *protocol.Request) {
+	g := s.w.gatherer.Begin(s.exchange(), req)
+	for key, rest := protocol.NextKey(req.Keys); key != nil; key, rest = protocol.NextKey(rest) {
+		g.Add(s.w.poolFor(key), key)
+	}
+	g.Send(s.affinity)
+}
+
+// stats answers for the pool; without an argument it adds the proxy's own figures, which take a word with every worker.
+func (s *session) stats(req *protocol.Request) {
+	x := s.exchange()
+	if len(req.Arg) > 0 {
+		s.w.defaultPool().Stats(x, req, s.affinity, nil)
+		return
+	}
+	w, affinity := s.w, s.affinity
+	w.srv.background(func() {
+		lines := w.srv.statLines()
+		w.loop.Post(func() {
+			w.defaultPool().Stats(x, &protocol.Request{Verb: protocol.Stats, ValueLen: -1}, affinity, lines)
+		})
+	})
+}
+
+// tooLarge refuses a value over MaxValue as memcached refuses one over its item size: the block goes by, then comes the
+// error, and a set takes the old value away (memcached.c: "avoid stale data persisting in cache").
+func (s *session) tooLarge(req *protocol.Request) {
+	s.w.figures.Refused++
+	s.skip = req.ValueLen + 2
+	s.after = &refusal{}
+	if !req.NoReply || req.Verb.IsMeta() {
+		s.after.answer = protocol.TooLarge
+	}
+	if req.Verb == protocol.Set || req.Verb == protocol.MetaSet && (req.Mode == 0 || req.Mode == 'S' || req.Mode == 's') {
+		s.after.unlink = bytes.Clone(req.Key)
+	}
+}
+
+// refuse answers a request whose data block has gone by.
+func (s *session) refuse() {
+	r := s.after
+	s.after = nil
+	if r.unlink == nil {
+		s.answer(r.answer)
+		return
+	}
+	x := s.exchange()
+	x.To = &instead{s, r.answer}
+	s.w.poolFor(r.unlink).Delete(x, r.unlink, s.affinity)
+}
+
+// instead gives a client another answer than the pool's.
+type instead struct {
+	s      *session
+	answer string
+}
+
+// Finish is pool.Requester's.
+func (i *instead) Finish(x *pool.Exchange, _ []byte) { i.s.Finish(x, []byte(i.answer)) }
+
+// exchange queues a new exchange.
+func (s *session) exchange() *pool.Exchange {
+	x := s.w.newExchange()
+	x.To = s
+	if s.tail == nil {
+		s.head = x
+	} else {
+		s.tail.Next = x
+	}
+	s.tail = x
+	s.pending++
+	return x
+}
+
+// answer answers a request without a backend, in its turn.
+func (s *session) answer(text string) {
+	if s.head == nil {
+		b := &s.w.loop.Buffers
+		s.out = append(b.Grow(s.out, len(text)), text...)
+		s.wake()
+		return
+	}
+	s.Finish(s.exchange(), []byte(text))
+}
+
+// Finish takes an answer: out with it if it is its turn, else it waits for the older ones.
+func (s *session) Finish(x *pool.Exchange, answer []byte) {
+	if s.closed {
+		s.w.recycle(x)
+		return
+	}
+	if s.head != x {
+		if len(answer) > 0 {
+			x.Held = append(s.w.loop.Buffers.Get(len(answer)), answer...)
+			s.held += len(answer)
+		}
+		x.Done = true
+		return
+	}
+	s.reply(answer)
+	s.pop()
+	for s.head != nil && s.head.Done {
+		s.held -= len(s.head.Held)
+		s.reply(s.head.Held)
+		s.pop()
+	}
+	s.wake()
+}
+
+func (s *session) reply(answer []byte) {
+	s.out = s.w.loop.Buffers.Append(s.out, answer)
+}
+
+func (s *session) pop() {
+	x := s.head
+	if s.head = x.Next; s.head == nil {
+		s.tail = nil
+	}
+	s.pending--
+	s.w.recycle(x)
+}
+
+func (s *session) wake() {
+	if !s.deferred {
+		s.deferred = true
+		s.w.loop.Defer(s)
+	}
+}
+
+// Flush is the end of a turn in which something happened: the turn's one write, and what can go on after it.
+func (s *session) Flush() {
+	s.deferred = false
+	if s.closed {
+		return
+	}
+	if !s.full && s.sent < len(s.out) {
+		n, errno := s.w.loop.Kernel.Write(s.fd, s.out[s.sent:])
+		if errno != 0 && errno != unix.EAGAIN {
+			s.close()
+			return
+		}
+		s.sent += n
+		s.w.figures.BytesOut += uint64(n)
+		s.full = s.sent < len(s.out)
+	}
+	if s.sent == len(s.out) {
+		s.w.loop.Buffers.Put(s.out)
+		s.out, s.sent = nil, 0
+	} else if s.sent > maxUnsent && s.sent > len(s.out)/2 {
+		s.out = s.out[:copy(s.out, s.out[s.sent:])]
+		s.sent = 0
+	}
+	if s.paused && !s.mustWait() {
+		s.paused = false
+		s.window = min(2*s.window, maxWindow)
+		s.take(s.in, 0)
+		if s.closed {
+			return
+		}
+	}
+	if s.eof && !s.paused && s.pending == 0 && s.sent == len(s.out) {
+		s.close()
+		return
+	}
+	if s.interest&epoll.Out != 0 || s.full || s.interest&epoll.In == 0 {
+		s.watch()
+	}
+}
+
+// watch has the kernel watch for what the session can use.
+func (s *session) watch() {
+	var want epoll.Events
+	if !s.paused && !s.eof {
+		want |= epoll.In
+	}
+	if s.full {
+		want |= epoll.Out
+	}
+	if want == s.interest {
+		return
+	}
+	s.interest = want
+	if err := s.w.loop.Modify(s.fd, s.tag, want); err != nil {
+		s.close()
+	}
+}
+
+// drain reads what has arrived, and nothing after that.
+func (s *session) drain() {
+	for !s.eof && !s.closed && !s.paused {
+		before := s.w.figures.BytesIn
+		s.read()
+		if s.w.figures.BytesIn == before {
+			break
+		}
+	}
+	if !s.closed {
+		s.eof = true
+		s.wake()
+	}
+}
+
+// close ends the session at once. Requests under way go on; nobody gets their answers.
+func (s *session) close() {
+	if s.closed {
+		return
+	}
+	s.closed = true
+	b := &s.w.loop.Buffers
+	b.Put(s.in)
+	b.Put(s.out)
+	s.in, s.out = nil, nil
+	for x := s.head; x != nil; {
+		next := x.Next
+		x.Next = nil
+		if x.Done {
+			s.w.recycle(x)
+		}
+		x = next
+	}
+	s.head, s.tail = nil, nil
+	s.w.loop.CloseFD(s.fd, s.tag)
+	s.w.remove(s)
+}

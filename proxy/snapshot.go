@@ -1,0 +1,86 @@
+package proxy
+
+import (
+	"fmt"
+	"time"
+)
+
+// A Snapshot is the process's figures at one moment, summed over the workers. It is the caller's own copy.
+type Snapshot struct {
+	Start   time.Time
+	Workers int
+	Clients ClientFigures
+	Pools   []PoolFigures // in the order of Config.Pools
+}
+
+// ClientFigures are counted on the client side.
+type ClientFigures struct {
+	Conns    int    // open now
+	Accepted uint64 // conns
+	Rejected uint64 // conns over MaxConns
+	Binary   uint64 // conns closed because they spoke the binary protocol
+	Closed   uint64 // conns
+	BytesIn  uint64
+	BytesOut uint64
+	Refused  uint64 // lines answered with an error by the proxy itself
+}
+
+// PoolFigures are one pool's.
+type PoolFigures struct {
+	Name     string
+	Requests map[string]uint64 // by verb as on the wire ("get", "ms")
+	Hits     uint64            // keys read and found
+	Misses   uint64            // keys read and not found, failures included
+	Failures uint64            // requests (or a multi-key request's fragments) whose backend did not answer
+	Backends []BackendFigures  // in the order of the configuration
+}
+
+// BackendFigures are one backend's, summed over the workers' conns.
+type BackendFigures struct {
+	Name          string
+	Address       string
+	Version       string // as the backend says; "" while unknown
+	State         string // "up", "down" (calls fail at once), "held" (its journal overflowed: an operator must release it)
+	Conns         int
+	Pending       int    // calls without an answer yet
+	Calls         uint64 // sent
+	Timeouts      uint64 // calls not answered within the timeout
+	Failures      uint64 // calls that failed for any reason, timeouts included
+	Retries       uint64 // reads sent a second time because their conn was dead
+	Connects      uint64 // conns opened
+	ConnectErrors uint64
+	BytesIn       uint64 // from the backend
+	BytesOut      uint64
+	JournalKeys   int    // keys in the missed-writes journal now
+	Journalled    uint64 // writes that went into it
+}
+
+// appendStatLines appends the proxy's own figures as `stats` lines.
+func appendStatLines(dst []byte, s *Snapshot, version string) []byte {
+	line := func(name string, value any) { dst = fmt.Appendf(dst, "STAT mcproxy_%s %v\r\n", name, value) }
+	line("version", version)
+	line("uptime", int64(time.Since(s.Start)/time.Second))
+	line("workers", s.Workers)
+	line("curr_connections", s.Clients.Conns)
+	line("total_connections", s.Clients.Accepted)
+	line("rejected_connections", s.Clients.Rejected)
+	line("bytes_read", s.Clients.BytesIn)
+	line("bytes_written", s.Clients.BytesOut)
+	line("refused_lines", s.Clients.Refused)
+	for i := range s.Pools {
+		p := &s.Pools[i]
+		line("pool_"+p.Name+"_hits", p.Hits)
+		line("pool_"+p.Name+"_misses", p.Misses)
+		line("pool_"+p.Name+"_failures", p.Failures)
+		for j := range p.Backends {
+			b := &p.Backends[j]
+			name := "pool_" + p.Name + "_backend_" + b.Name
+			line(name+"_state", b.State)
+			line(name+"_calls", b.Calls)
+			line(name+"_timeouts", b.Timeouts)
+			line(name+"_failures", b.Failures)
+			line(name+"_journal_keys", b.JournalKeys)
+		}
+	}
+	return dst
+}

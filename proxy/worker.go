@@ -1,0 +1,204 @@
+package proxy
+
+import (
+	"sync/atomic"
+
+	"mcproxy/backend"
+	"mcproxy/internal/epoll"
+	"mcproxy/pool"
+	"mcproxy/protocol"
+)
+
+// A worker is one event loop with its clients, its view of every pool, and its conns to every backend. Its fields belong to
+// the loop, but for conns.
+type worker struct {
+	srv  *Server
+	loop *epoll.Loop
+
+	pools    []*pool.Pool // by the configuration's index
+	gatherer *pool.Gatherer
+	request  protocol.Request // what sessions parse into
+
+	sessions  []*session
+	exchanges *pool.Exchange // free ones, by Next
+	free      int            // how many
+	nextID    uint32
+	draining  bool
+	drained   func() // called once, when the last session of a draining worker is gone
+	trim      *epoll.Alarm
+
+	figures ClientFigures // Conns, Accepted and Rejected are the server's
+
+	conns atomic.Int64 // sessions and those about to be; the acceptors balance by it
+}
+
+const (
+	keepExchanges = 4096
+	trimInterval  = 1e9 // nanoseconds between two looks at what a burst has left
+)
+
+func newWorker(s *Server) (*worker, error) {
+	k, err := epoll.NewLinux(s.epoch)
+	if err != nil {
+		return nil, err
+	}
+	w := &worker{srv: s, loop: epoll.New(k)}
+	w.gatherer = pool.NewGatherer(w.loop)
+	for _, sh := range s.pools {
+		w.pools = append(w.pools, pool.New(sh, w.loop))
+	}
+	w.trim = w.loop.NewAlarm(w)
+	return w, nil
+}
+
+// run is the worker's goroutine; it ends when the loop is stopped.
+func (w *worker) run() error {
+	err := w.loop.Run()
+	for len(w.sessions) > 0 {
+		w.sessions[len(w.sessions)-1].close()
+	}
+	for _, p := range w.pools {
+		p.Close()
+	}
+	w.loop.Kernel.Release()
+	return err
+}
+
+// Expire lets go of what a burst has left, as long as there is something.
+func (w *worker) Expire(now int64) (next int64) {
+	if w.loop.Buffers.Trim() == 0 && w.free == 0 {
+		return 0
+	}
+	for n := w.free / 2; w.free > n; {
+		w.exchanges = w.exchanges.Next
+		w.free--
+	}
+	return now + trimInterval
+}
+
+// adopt takes a client's conn over. The loop calls it.
+func (w *worker) adopt(fd int) {
+	if w.draining {
+		w.loop.Kernel.Close(fd)
+		w.gone()
+		return
+	}
+	w.nextID++
+	s := &session{w: w, fd: fd, index: len(w.sessions), affinity: w.nextID, window: firstWindow, interest: epoll.In}
+	var err error
+	if s.tag, err = w.loop.Register(fd, s, epoll.In); err != nil {
+		w.loop.Kernel.Close(fd)
+		w.gone()
+		return
+	}
+	w.sessions = append(w.sessions, s)
+}
+
+// remove forgets a session that is closed.
+func (w *worker) remove(s *session) {
+	last := len(w.sessions) - 1
+	w.sessions[s.index] = w.sessions[last]
+	w.sessions[s.index].index = s.index
+	w.sessions[last] = nil
+	w.sessions = w.sessions[:last]
+	w.figures.Closed++
+	w.gone()
+	w.checkDrained()
+}
+
+func (w *worker) gone() {
+	w.conns.Add(-1)
+	w.srv.conns.Add(-1)
+}
+
+// drain lets no more requests in, and calls done when the last session has its answers.
+func (w *worker) drain(done func()) {
+	w.draining = true
+	w.drained = done
+	for i := len(w.sessions) - 1; i >= 0; i-- {
+		w.sessions[i].drain()
+	}
+	w.checkDrained()
+}
+
+func (w *worker) checkDrained() {
+	if w.draining && len(w.sessions) == 0 && w.drained != nil {
+		w.drained()
+		w.drained = nil
+	}
+}
+
+func (w *worker) poolFor(key []byte) *pool.Pool { return w.pools[w.srv.routes.pool(key)] }
+func (w *worker) defaultPool() *pool.Pool       { return w.pools[w.srv.routes.other] }
+
+// version is the answer to `version`: what the oldest backend of the default pool says, so that a client which looks at it
+// sends nothing that a backend does not know; the proxy's own before any backend was heard.
+func (w *worker) version() string {
+	if v := w.defaultPool().Shared.Version(); v != "" {
+		return "VERSION " + v + "\r\n"
+	}
+	return "VERSION " + w.srv.cfg.Version + "\r\n"
+}
+
+func (w *worker) newExchange() *pool.Exchange {
+	x := w.exchanges
+	if x == nil {
+		w.trim.Set(w.loop.Now + trimInterval)
+		return new(pool.Exchange)
+	}
+	w.exchanges = x.Next
+	w.free--
+	x.Next = nil
+	return x
+}
+
+func (w *worker) recycle(x *pool.Exchange) {
+	w.loop.Buffers.Put(x.Held)
+	x.To, x.Held, x.Done = nil, nil, false
+	if w.free >= keepExchanges {
+		x.Next = nil
+		return
+	}
+	x.Next = w.exchanges
+	w.exchanges = x
+	w.free++
+}
+
+// collect adds the worker's figures to a snapshot. The loop calls it.
+func (w *worker) collect(to *Snapshot) {
+	c, f := &to.Clients, &w.figures
+	c.Binary += f.Binary
+	c.Closed += f.Closed
+	c.BytesIn += f.BytesIn
+	c.BytesOut += f.BytesOut
+	c.Refused += f.Refused
+	for i, p := range w.pools {
+		t := &to.Pools[i]
+		for v, n := range p.Figures.Requests {
+			if n > 0 {
+				t.Requests[protocol.Verb(v).String()] += n
+			}
+		}
+		t.Hits += p.Figures.Hits
+		t.Misses += p.Figures.Misses
+		t.Failures += p.Figures.Failures
+		for j, pl := range p.Pipelines {
+			t.Backends[j].add(pl)
+		}
+	}
+}
+
+func (t *BackendFigures) add(pl *backend.Pipeline) {
+	conns, pending := pl.Conns()
+	f := &pl.Figures
+	t.Conns += conns
+	t.Pending += pending
+	t.Calls += f.Calls
+	t.Timeouts += f.Timeouts
+	t.Failures += f.Failures
+	t.Retries += f.Retries
+	t.Connects += f.Connects
+	t.ConnectErrors += f.ConnectErrors
+	t.BytesIn += f.BytesIn
+	t.BytesOut += f.BytesOut
+}
