@@ -18,3 +18,6 @@ func KetamaPoints(n Node) (at []uint32) {
 
 // KetamaCount is the number of points of a node.
 func KetamaCount(weight, total, n int) int { return ketamaCount(weight, total, n) }
+
+// TwemproxyOrder gives the order in which twemproxy keeps its servers.
+func TwemproxyOrder(nodes []Node) []int { return twemproxyOrder(nodes) }

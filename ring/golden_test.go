@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -55,12 +56,7 @@ func addressNodes(tb testing.TB, addresses []string, weights []int) []ring.Node 
 // deadSet is a dead function for the given nodes.
 func deadSet(nodes []int) func(int) bool {
 	return func(node int) bool {
-		for _, d := range nodes {
-			if d == node {
-				return true
-			}
-		}
-		return false
+		return slices.Contains(nodes, node)
 	}
 }
 
@@ -83,7 +79,13 @@ type goldenFile struct {
 	Servers []string `json:"servers"`
 	Vectors map[string]struct {
 		Cases map[string]goldenCase `json:"cases"`
-		Zero  json.RawMessage       `json:"zero_hash_version_difference"`
+		Zero  []struct {
+			Key       string `json:"key"`
+			OldHash   uint64 `json:"hash_le_1.59"`
+			NewHash   uint64 `json:"hash_ge_1.60"`
+			OldServer int    `json:"server_le_1.59"`
+			NewServer int    `json:"server_ge_1.60"`
+		} `json:"zero_hash_version_difference"`
 	} `json:"vectors"`
 }
 
@@ -153,6 +155,37 @@ func TestAnswersOfRealLibraries(t *testing.T) {
 	}
 	if cases != 22 || keys != 22*12 {
 		t.Errorf("rings.json has %d cases with %d answers, want 22 with %d", cases, keys, 22*12)
+	}
+}
+
+// TestSeedKey is the example that the seed's engineers worked out by hand.
+func TestSeedKey(t *testing.T) {
+	key := []byte("6e49b86a7502dae881f3b9466ecbdfa4743c7eb9")
+	r := mustNew(t, addressNodes(t, []string{"10.0.0.1:11211", "10.0.0.2:11211"}, nil), ring.Options{Kind: "cmemcache"})
+	if h, node := r.Hash(key), r.Lookup(key); h != 3065 || node != 1 {
+		t.Errorf("Hash(%q), Lookup = %d, %d, want 3065, 1", key, h, node)
+	}
+}
+
+// TestZeroHash covers the keys that python-memcached 1.60 moved.
+func TestZeroHash(t *testing.T) {
+	var file goldenFile
+	readJSON(t, "rings.json", &file)
+	nodes := addressNodes(t, file.Servers, nil)
+	old := mustNew(t, nodes, ring.Options{Kind: "cmemcache"})
+	later := mustNew(t, nodes, ring.Options{Kind: "cmemcache", NoOrOne: true})
+	zero := file.Vectors["python-memcached"].Zero
+	if len(zero) == 0 {
+		t.Fatal("rings.json has no zero_hash_version_difference")
+	}
+	for _, z := range zero {
+		key := []byte(z.Key)
+		if h, node := old.Hash(key), old.Lookup(key); h != z.OldHash || node != z.OldServer {
+			t.Errorf("Hash(%q), Lookup = %d, %d, want %d, %d", key, h, node, z.OldHash, z.OldServer)
+		}
+		if h, node := later.Hash(key), later.Lookup(key); h != z.NewHash || node != z.NewServer {
+			t.Errorf("NoOrOne: Hash(%q), Lookup = %d, %d, want %d, %d", key, h, node, z.NewHash, z.NewServer)
+		}
 	}
 }
 

@@ -113,15 +113,15 @@ func fnv1a(key []byte, h, prime uint32) uint32 {
 	return h
 }
 
-// crc16Table is of the reflected polynomial 0x8005, as in the Linux kernel's crc16. It is never written again.
+// crc16Table is of the polynomial 0x1021 (CCITT). It is never written again.
 var crc16Table = func() (table [256]uint16) {
 	for i := range table {
-		crc := uint16(i)
+		crc := uint16(i) << 8
 		for range 8 {
-			low := crc & 1
-			crc >>= 1
-			if low == 1 {
-				crc ^= 0xa001
+			high := crc >> 15
+			crc <<= 1
+			if high == 1 {
+				crc ^= 0x1021
 			}
 		}
 		table[i] = crc
@@ -129,12 +129,13 @@ var crc16Table = func() (table [256]uint16) {
 	return table
 }()
 
+// crc16 is kept in 32 bits by twemproxy, which lets the bits that a crc16 shifts out stay above it.
 func crc16(key []byte) uint32 {
-	crc := uint16(0)
+	crc := uint32(0)
 	for _, b := range key {
-		crc = crc>>8 ^ crc16Table[byte(crc)^b]
+		crc = crc<<8 ^ uint32(crc16Table[byte(crc>>8)^b])
 	}
-	return uint32(crc)
+	return crc
 }
 
 // hsieh is Paul Hsieh's SuperFastHash with seed 0.

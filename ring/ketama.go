@@ -17,14 +17,13 @@ const defaultPort = 11211
 // ketama is twemproxy's (ketama_update and ketama_dispatch in nc_ketama.c, conf_add_server in nc_conf.c).
 //
 // A dead node's keys go to the next point of a live node. twemproxy with auto_eject_hosts builds the circle anew from the
-// live nodes; that is the same while all weights are equal and the arithmetic is kind, and moves keys of live nodes
-// otherwise, which a Ring promises not to do.
+// live nodes, so that counts of points change and keys of live nodes move, unless all weights are equal; a Ring promises
+// that they stay.
 type ketama struct {
 	points
-	hash keyHash
-	tag  [2]byte // opening and closing byte of a hash tag, if tagged
-	// tagged says that only a key's tag is hashed.
-	tagged bool
+	hash   keyHash
+	tagged bool    // of a key with a tag, the tag alone is hashed
+	tag    [2]byte // first and last byte of a tag
 }
 
 func newKetama(nodes []Node, opts Options) (Ring, error) {
@@ -49,13 +48,16 @@ func newKetama(nodes []Node, opts Options) (Ring, error) {
 	return r, nil
 }
 
-// twemproxyName is what twemproxy calls a node and hashes: never with the weight.
+// twemproxyName is what twemproxy calls a node and hashes: never with the weight. Of a unix socket's "path:weight" it takes
+// the colon along.
 func twemproxyName(n Node) string {
-	if n.Named {
+	switch {
+	case n.Named:
 		return n.Name
-	}
-	if n.Port == defaultPort || n.Port == 0 {
+	case n.Port == defaultPort:
 		return n.Host
+	case n.Port == 0:
+		return n.Host + ":"
 	}
 	return n.Host + ":" + strconv.Itoa(n.Port)
 }
