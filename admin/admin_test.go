@@ -1,0 +1,302 @@
+package admin_test
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
+	"go.uber.org/goleak"
+	"go.uber.org/zap"
+
+	"mcproxy/admin"
+	"mcproxy/proxy"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+var update = flag.Bool("update", false, "write docs/metrics.md")
+
+// A source gives the same figures again and again.
+type source struct {
+	ready    bool
+	snapshot proxy.Snapshot
+	err      error
+}
+
+func (s *source) Ready() bool { return s.ready }
+
+func (s *source) Snapshot(context.Context) (proxy.Snapshot, error) { return s.snapshot, s.err }
+
+// figures have another number in each field.
+func figures() proxy.Snapshot {
+	return proxy.Snapshot{
+		Start:   time.Unix(1_700_000_000, 500_000_000),
+		Workers: 2,
+		Clients: proxy.ClientFigures{
+			Conns: 11, Accepted: 12, Rejected: 13, Binary: 14, Closed: 15, BytesIn: 16, BytesOut: 17, Refused: 18,
+		},
+		Pools: []proxy.PoolFigures{
+			{
+				Name: "main", Requests: map[string]uint64{"get": 21, "set": 22}, Hits: 23, Misses: 24, Failures: 25,
+				Backends: []proxy.BackendFigures{
+					{
+						Name: "a", Address: "127.0.0.1:11211", Version: "1.6.18", State: "up", Conns: 31, Pending: 32, Calls: 33,
+						Timeouts: 34, Failures: 35, Retries: 36, Connects: 37, ConnectErrors: 38, BytesIn: 39, BytesOut: 40,
+						JournalKeys: 41, Journalled: 42,
+					},
+					{Name: "b", Address: "127.0.0.1:11212", State: "held"},
+				},
+			},
+			{Name: "other", Backends: []proxy.BackendFigures{{Name: "b", Address: "10.0.0.1:11211", State: "down", Version: "\xff1"}}},
+		},
+	}
+}
+
+func newServer(s *source) *admin.Server {
+	return admin.New(s, admin.Build{Version: "v1.2.3", GoVersion: "go1.26"}, zap.NewNop())
+}
+
+// ask sends one request to the endpoints of a loopback address.
+func ask(s *source, method, target, host string) *http.Response {
+	req := httptest.NewRequest(method, target, nil)
+	req.Host = host
+	w := httptest.NewRecorder()
+	newServer(s).Handler(true).ServeHTTP(w, req)
+	return w.Result()
+}
+
+func body(t *testing.T, resp *http.Response) string {
+	t.Helper()
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// TestMetrics compares the proxy's own metrics with a golden list.
+func TestMetrics(t *testing.T) {
+	resp := ask(&source{ready: true, snapshot: figures()}, "GET", "/metrics", "localhost")
+	text := body(t, resp)
+	if resp.StatusCode != 200 {
+		t.Fatalf("GET /metrics: %s\n%s", resp.Status, text)
+	}
+	var got []string
+	for line := range strings.Lines(text) {
+		if strings.HasPrefix(line, "mcproxy_") {
+			got = append(got, line)
+		}
+	}
+	golden := "testdata/metrics.txt"
+	if *update {
+		if err := os.WriteFile(golden, []byte(strings.Join(got, "")), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), strings.Join(got, "")); diff != "" {
+		t.Errorf("/metrics (-want +got):\n%s", diff)
+	}
+	for _, name := range []string{"go_goroutines ", "process_open_fds "} {
+		if !strings.Contains(text, "\n"+name) {
+			t.Errorf("/metrics has no %s", name)
+		}
+	}
+}
+
+func TestMetricsAreClean(t *testing.T) {
+	text := body(t, ask(&source{snapshot: figures()}, "GET", "/metrics", "localhost"))
+	problems, err := promlint.New(strings.NewReader(text)).Lint()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range problems {
+		t.Errorf("promlint: %s: %s", p.Metric, p.Text)
+	}
+}
+
+// family finds the head of one of the proxy's own metrics, and its first sample; label a label of a sample.
+var (
+	family = regexp.MustCompile(`# HELP (mcproxy_\w+) (.*)\n# TYPE mcproxy_\w+ (\w+)\n(.*)\n`)
+	label  = regexp.MustCompile(`(\w+)="`)
+)
+
+// TestMetricsDoc holds docs/metrics.md to the metrics that there are.
+func TestMetricsDoc(t *testing.T) {
+	text := body(t, ask(&source{snapshot: figures()}, "GET", "/metrics", "localhost"))
+	var want strings.Builder
+	want.WriteString("\n| metric | type | labels | what it says |\n|---|---|---|---|\n")
+	for _, m := range family.FindAllStringSubmatch(text, -1) {
+		name, help, kind, sample := m[1], m[2], m[3], m[4]
+		labels := "–"
+		if names := label.FindAllStringSubmatch(sample, -1); len(names) > 0 {
+			var quoted []string
+			for _, n := range names {
+				quoted = append(quoted, "`"+n[1]+"`")
+			}
+			labels = strings.Join(quoted, ", ")
+		}
+		fmt.Fprintf(&want, "| `%s` | %s | %s | %s |\n", name, kind, labels, help)
+	}
+	if n := strings.Count(want.String(), "\n"); n < 30 {
+		t.Fatalf("found %d metrics in\n%s", n-3, text)
+	}
+	const file, mark = "../docs/metrics.md", "<!-- generated: go test ./admin -update -->\n"
+	doc, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	head, got, found := strings.Cut(string(doc), mark)
+	if !found {
+		t.Fatalf("%s has no line %q", file, mark)
+	}
+	if *update {
+		if err := os.WriteFile(file, []byte(head+mark+want.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if diff := cmp.Diff(want.String(), got); diff != "" {
+		t.Errorf("%s is out of date; run go test ./admin -update (-want +got):\n%s", file, diff)
+	}
+}
+
+func TestMetricsWithoutSnapshot(t *testing.T) {
+	resp := ask(&source{err: errors.New("the workers hang")}, "GET", "/metrics", "localhost")
+	if text := body(t, resp); resp.StatusCode != 500 || !strings.Contains(text, "the workers hang") {
+		t.Errorf("GET /metrics without a snapshot: %s\n%s", resp.Status, text)
+	}
+}
+
+func TestEndpoints(t *testing.T) {
+	tests := []struct {
+		name           string
+		ready          bool
+		method, target string
+		host           string
+		status         int
+		body           string
+	}{
+		{"health", false, "GET", "/healthz", "localhost:9151", 200, "ok\n"},
+		{"ready", true, "GET", "/readyz", "127.0.0.1:9151", 200, "ready\n"},
+		{"not ready", false, "GET", "/readyz", "[::1]:9151", 503, "not ready\n"},
+		{"head", true, "HEAD", "/readyz", "[::1]", 200, ""},
+		{"no host", true, "GET", "/healthz", "", 200, "ok\n"},
+		{"other loopback", true, "GET", "/healthz", "127.8.8.8", 200, "ok\n"},
+		{"capitals", true, "GET", "/healthz", "LocalHost.", 200, "ok\n"},
+		{"list", true, "GET", "/", "localhost", 200, "mcproxy\n\n/metrics  figures for Prometheus\n/healthz  the process runs\n/readyz   clients are accepted\n"},
+		{"unknown", true, "GET", "/debug/pprof/", "localhost", 404, "404 page not found\n"},
+		{"post", true, "POST", "/healthz", "localhost", 405, "only GET and HEAD are answered here\n"},
+		{"delete", true, "DELETE", "/", "localhost", 405, "only GET and HEAD are answered here\n"},
+		{"rebound name", true, "GET", "/metrics", "evil.example:9151", 403, "ask for localhost, 127.0.0.1 or [::1]: this address is the machine's own\n"},
+		{"rebound lookalike", true, "GET", "/healthz", "localhost.evil.example", 403, "ask for localhost, 127.0.0.1 or [::1]: this address is the machine's own\n"},
+		{"other address", true, "GET", "/healthz", "10.0.0.1:9151", 403, "ask for localhost, 127.0.0.1 or [::1]: this address is the machine's own\n"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			resp := ask(&source{ready: tt.ready, snapshot: figures()}, tt.method, tt.target, tt.host)
+			got := body(t, resp)
+			if tt.method == "HEAD" {
+				got = "" // net/http leaves the body away, the recorder does not
+			}
+			if resp.StatusCode != tt.status || got != tt.body {
+				t.Errorf("%s %s of %q: %d %q, want %d %q", tt.method, tt.target, tt.host, resp.StatusCode, got, tt.status, tt.body)
+			}
+		})
+	}
+}
+
+// TestServe serves on a real listener, and ends with its context.
+func TestServe(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- newServer(&source{ready: true}).Serve(ctx, ln) }()
+
+	client := &http.Client{Transport: &http.Transport{}}
+	defer client.CloseIdleConnections()
+	url := "http://" + ln.Addr().String() + "/readyz"
+	resp, err := client.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := body(t, resp); got != "ready\n" {
+		t.Errorf("GET %s: %q", url, got)
+	}
+	req, err := http.NewRequestWithContext(ctx, "GET", url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Host = "evil.example"
+	if resp, err = client.Do(req); err != nil {
+		t.Fatal(err)
+	}
+	body(t, resp)
+	if resp.StatusCode != http.StatusForbidden {
+		t.Errorf("GET of a rebound name on a loopback address: %s", resp.Status)
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Errorf("Serve: %v", err)
+	}
+	if _, err := client.Get(url); err == nil {
+		t.Errorf("GET %s is answered after Serve", url)
+	}
+}
+
+// TestServeCutsOff ends although a request is in flight.
+func TestServeCutsOff(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- newServer(&source{}).Serve(ctx, ln) }()
+	conn, err := net.Dial("tcp", ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	// Half a request, behind a whole one whose answer shows that the server has the conn.
+	if _, err := io.WriteString(conn, "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\nGET /healthz"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(conn, make([]byte, len("HTTP/1.1 200"))); err != nil {
+		t.Fatal(err)
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Errorf("Serve: %v", err)
+	}
+}
+
+func TestServeWithoutListener(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln.Close()
+	if err := newServer(&source{}).Serve(t.Context(), ln); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("Serve on a closed listener: %v, want %v", err, net.ErrClosed)
+	}
+}

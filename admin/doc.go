@@ -1,0 +1,7 @@
+// Package admin serves HTTP for operators, on an address of its own: /metrics for Prometheus, /healthz and /readyz for whoever
+// starts and watches the process.
+//
+// It only reads: it asks a Source for its figures when somebody asks for them, and knows nothing of the data path. Only GET and
+// HEAD are answered. On a loopback address, a Host that is not loopback's is refused, so that no web page can read the figures
+// through a name that it makes point to 127.0.0.1 (DNS rebinding).
+package admin

@@ -1,0 +1,161 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"go.uber.org/zap"
+
+	"mcproxy/proxy"
+)
+
+// A Source is what the endpoints tell about. Its methods are called from several goroutines at once.
+type Source interface {
+	// Ready says whether clients are accepted.
+	Ready() bool
+	// Snapshot gives the figures of this moment, or ctx's error.
+	Snapshot(ctx context.Context) (proxy.Snapshot, error)
+}
+
+// Build says which program this is.
+type Build struct {
+	Version   string // "v1.2.0"
+	GoVersion string // "go1.26.0"
+}
+
+// A Server answers about one Source.
+type Server struct {
+	source  Source
+	metrics http.Handler
+	log     *zap.Logger
+}
+
+// Bounds of what one client of the endpoints can take.
+const (
+	snapshotTimeout = 2 * time.Second  // for the figures to be collected
+	headerTimeout   = 5 * time.Second  // for a request's header to arrive
+	requestTimeout  = 10 * time.Second // for a request to arrive
+	answerTimeout   = 30 * time.Second // for an answer to be read
+	idleTimeout     = time.Minute      // between two requests on a conn
+	drainTimeout    = time.Second      // for requests in flight when Serve ends
+	maxHeader       = 16 << 10         // bytes of a request's header
+	maxScrapes      = 4                // at once; one more gets 503
+)
+
+// New makes a server. It listens on nothing before Serve.
+func New(source Source, build Build, log *zap.Logger) *Server {
+	return &Server{
+		source: source,
+		metrics: promhttp.HandlerFor(registry(source, build), promhttp.HandlerOpts{
+			ErrorLog:            zap.NewStdLog(log),
+			MaxRequestsInFlight: maxScrapes,
+		}),
+		log: log,
+	}
+}
+
+// Serve answers on ln until ctx is done, then gives requests in flight a second, and returns nil. It closes ln. Its error says
+// why it could not go on.
+func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
+	server := &http.Server{
+		Handler:           s.Handler(isLoopback(ln.Addr())),
+		ReadHeaderTimeout: headerTimeout,
+		ReadTimeout:       requestTimeout,
+		WriteTimeout:      answerTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeader,
+		ErrorLog:          zap.NewStdLog(s.log),
+	}
+	stopped := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(stopped)
+		// The conns of requests that take longer are cut off.
+		wait, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
+		defer cancel()
+		if err := server.Shutdown(wait); err != nil {
+			_ = server.Close()
+		}
+	})
+	err := server.Serve(ln)
+	if stop() { // Serve ended by itself
+		_ = server.Close()
+		return fmt.Errorf("admin: %w", err)
+	}
+	<-stopped
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return fmt.Errorf("admin: %w", err)
+}
+
+// Handler gives the endpoints. loopbackOnly refuses requests whose Host is not loopback's.
+func (s *Server) Handler(loopbackOnly bool) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/metrics", s.metrics)
+	mux.HandleFunc("/healthz", func(w http.ResponseWriter, _ *http.Request) { say(w, http.StatusOK, "ok") })
+	mux.HandleFunc("/readyz", func(w http.ResponseWriter, _ *http.Request) {
+		if s.source.Ready() {
+			say(w, http.StatusOK, "ready")
+		} else {
+			say(w, http.StatusServiceUnavailable, "not ready")
+		}
+	})
+	mux.HandleFunc("/{$}", func(w http.ResponseWriter, _ *http.Request) {
+		say(w, http.StatusOK, "mcproxy\n\n/metrics  figures for Prometheus\n/healthz  the process runs\n/readyz   clients are accepted")
+	})
+	return guard(mux, loopbackOnly)
+}
+
+// guard lets only reads through, and only from those who know that they talk to this machine.
+func guard(next http.Handler, loopbackOnly bool) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		w.Header().Set("Cache-Control", "no-store")
+		switch {
+		case req.Method != http.MethodGet && req.Method != http.MethodHead:
+			w.Header().Set("Allow", "GET, HEAD")
+			say(w, http.StatusMethodNotAllowed, "only GET and HEAD are answered here")
+		case loopbackOnly && !loopbackHost(req.Host):
+			say(w, http.StatusForbidden, "ask for localhost, 127.0.0.1 or [::1]: this address is the machine's own")
+		default:
+			next.ServeHTTP(w, req)
+		}
+	})
+}
+
+// say answers with a line of text.
+func say(w http.ResponseWriter, status int, text string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.WriteHeader(status)
+	_, _ = io.WriteString(w, text+"\n") // the client is gone, and nobody else wants to know
+}
+
+// loopbackHost says whether a Host header names this machine. One without a Host, as HTTP/1.0 allows, comes from no browser.
+func loopbackHost(host string) bool {
+	if host == "" {
+		return true
+	}
+	name := host
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		name = h
+	}
+	name = strings.TrimSuffix(strings.TrimPrefix(name, "["), "]")
+	if ip, err := netip.ParseAddr(name); err == nil {
+		return ip.Unmap().IsLoopback()
+	}
+	return strings.EqualFold(strings.TrimSuffix(name, "."), "localhost")
+}
+
+// isLoopback says whether an address can be reached from this machine alone.
+func isLoopback(addr net.Addr) bool {
+	tcp, ok := addr.(*net.TCPAddr)
+	return ok && tcp.IP.IsLoopback()
+}
