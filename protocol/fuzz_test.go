@@ -135,6 +135,9 @@ func checkForwarded(t *testing.T, req *protocol.Request) {
 func withoutQuiet(req *protocol.Request) *protocol.Request {
 	plain := *req
 	plain.NoReply = false
+	if req.Arg != nil {
+		plain.Arg = bytes.Join(bytes.FieldsFunc(req.Arg, func(r rune) bool { return r == ' ' }), []byte(" "))
+	}
 	if req.NoReply && req.Verb.IsMeta() {
 		plain.MetaFlags = nil
 		for _, token := range bytes.FieldsFunc(req.MetaFlags, func(r rune) bool { return r == ' ' }) {
