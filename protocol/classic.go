@@ -2,7 +2,7 @@ package protocol
 
 import "bytes"
 
-// The classic commands' arguments. Each parser gets what follows the verb and its blank; newest memcached's checks are
+// The classic commands' arguments. Each parser gets what follows the verb; newest memcached's checks are
 // made in its order, because the order decides whether a refusal is silent.
 
 // parseKeys parses the keys of a retrieval.

@@ -64,10 +64,11 @@ func unbounded(line []byte) bool {
 
 // parseLine parses a line without its end; size is its length with it.
 func (req *Request) parseLine(line []byte, size int) error {
-	word, rest := line, []byte(nil)
-	if i := bytes.IndexByte(line, ' '); i >= 0 {
-		word, rest = line[:i], line[i+1:]
+	i := bytes.IndexByte(line, ' ')
+	if i < 0 {
+		i = len(line)
 	}
+	word, rest := line[:i], line[i:]
 	req.Verb = lookup(word)
 	switch req.Verb {
 	case Refused:

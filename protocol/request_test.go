@@ -365,6 +365,8 @@ var requestTable = []struct{ line, want string }{
 	{"ms k 2 O" + strings.Repeat("o", 32), badOpaque + " swallow=4"},
 	{"ms k 2 a c d e f g h i j k l m n o p q", `ms "k" len=2 a c d e f g h i j k l m n o p q returnkey noreply`},
 	{"ms k 2 a c d e f g h i j k l m n o p q r", tooMany + " swallow=4"},
+	{"ms k 2 a c d e f g h i j k l m n o p r s", tooMany + " swallow=4"},
+	{"ms k 2 a c d e f g h i j k l m n o p r", `ms "k" len=2 a c d e f g h i j k l m n o p r returnkey`},
 	{"md k", `md "k"`},
 	{"md k q I T30 x C5 E6", `md "k" q I T"30" x C"5" E"6" noreply`},
 	{"md k I I", duplicate},

@@ -253,11 +253,11 @@ func statsStatus(line []byte) Status {
 
 // errorStatus is the status of an error line, or StatusInvalid.
 func errorStatus(line []byte) Status {
-	word := line
-	if i := bytes.IndexByte(line, ' '); i >= 0 {
-		word = line[:i]
+	i := bytes.IndexByte(line, ' ')
+	if i < 0 {
+		i = len(line)
 	}
-	switch string(word) {
+	switch string(line[:i]) {
 	case "ERROR":
 		return StatusError
 	case "CLIENT_ERROR":
