@@ -7,6 +7,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/cespare/xxhash/v2"
+
 	"mcproxy/internal/epoll"
 	"mcproxy/protocol"
 )
@@ -27,6 +29,7 @@ type keeper struct {
 	proved    bool  // a probe succeeded since the backend went down
 	nextProbe int64 // while down
 	wait      time.Duration
+	jitter    *rand.Rand
 }
 
 // replayBatch is how many deletes the keeper has on the wire at once.
@@ -36,6 +39,8 @@ const replayBatch = 512
 // backend at once, to learn its version.
 func (b *Backend) Keep(loop *epoll.Loop) {
 	k := &keeper{b: b, loop: loop, pipe: NewPipeline(b, loop)}
+	// The clock tells processes apart, so that they do not probe together; in a simulation it makes runs repeatable.
+	k.jitter = rand.New(rand.NewPCG(uint64(loop.Kernel.Now()), xxhash.Sum64String(b.Name)))
 	k.pipe.private = true
 	k.pipe.conns = k.pipe.conns[:1]
 	k.alarm = loop.NewAlarm(k)
@@ -107,7 +112,7 @@ func (k *keeper) nurse(now int64) (next int64) {
 func (k *keeper) schedule(now int64) {
 	o := k.b.Options
 	k.wait = min(max(2*k.wait, o.ProbeInterval), o.ProbeMax)
-	k.nextProbe = now + int64(k.wait/2) + rand.Int64N(int64(k.wait/2)+1)
+	k.nextProbe = now + int64(k.wait/2) + k.jitter.Int64N(int64(k.wait/2)+1)
 }
 
 // probe asks for the version. A probe waits longer than a client's call would: a server that was stopped answers it in

@@ -1,0 +1,167 @@
+package simnet
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+type serverState uint8
+
+const (
+	running serverState = iota
+	paused              // like SIGSTOP: its kernel takes conns and bytes, the process reads nothing
+	dead                // conns are refused
+)
+
+// A Server is a simulated memcached process.
+type Server struct {
+	Memory *Memory // what it holds; a restart empties it
+
+	net     *Net
+	port    int
+	state   serverState
+	conns   []*stream
+	working bool // a step is scheduled
+}
+
+// stream is one conn, on the server's side.
+type stream struct {
+	server *Server
+	sock   *sock  // the other side; nil when that is closed
+	in     []byte // arrived at the server's kernel
+	tried  int    // so many bytes of in were looked at and are no whole request
+	closed bool   // the client's end arrived
+	lastIn int64  // when the last bytes to the server arrive: later ones not before
+	last   int64  // the same for bytes to the client
+}
+
+// NewServer starts a server and gives its address ("127.0.0.1:port").
+func (n *Net) NewServer() (s *Server, address string) {
+	s = &Server{net: n, port: 20000 + len(n.servers), Memory: NewMemory()}
+	n.servers[s.port] = s
+	return s, fmt.Sprintf("127.0.0.1:%d", s.port)
+}
+
+func (s *Server) accept(k *sock) *stream {
+	c := &stream{server: s, sock: k}
+	s.conns = append(s.conns, c)
+	return c
+}
+
+// Pause stops the process as SIGSTOP does.
+func (s *Server) Pause() {
+	if s.state == running {
+		s.state = paused
+	}
+}
+
+// Resume lets a paused process go on: it finds its conns readable in any order, those closed meanwhile among them.
+func (s *Server) Resume() {
+	if s.state == paused {
+		s.state = running
+		s.work()
+	}
+}
+
+// Kill ends the process: its conns are reset, what it held is gone.
+func (s *Server) Kill() {
+	s.state = dead
+	s.Memory = NewMemory()
+	for _, c := range s.conns {
+		c.reset()
+	}
+	s.conns = nil
+}
+
+// Start starts a killed process again, empty.
+func (s *Server) Start() {
+	if s.state == dead {
+		s.state = running
+	}
+}
+
+// Reset breaks one of the server's conns, chosen at random, as a middlebox does: the server still reads what arrived.
+func (s *Server) Reset() {
+	if len(s.conns) > 0 {
+		s.conns[s.net.Rand.IntN(len(s.conns))].reset()
+	}
+}
+
+func (c *stream) reset() {
+	if c.sock != nil {
+		c.sock.failed = unix.ECONNRESET
+		c.sock.in = nil
+	}
+}
+
+// toServer has fn run when the bytes written now arrive, after those written before.
+func (c *stream) toServer(fn func()) {
+	n := c.server.net
+	c.lastIn = max(c.lastIn, n.now+int64(n.latency()))
+	n.After(time.Duration(c.lastIn-n.now), fn)
+}
+
+func (c *stream) readable() bool { return len(c.in) > c.tried }
+
+func (c *stream) arrive(data []byte) {
+	c.in = append(c.in, data...)
+	c.server.work()
+}
+
+// work schedules a step of the process if there is something to do.
+func (s *Server) work() {
+	if s.state != running || s.working || !slices.ContainsFunc(s.conns, (*stream).readable) {
+		return
+	}
+	s.working = true
+	s.net.After(time.Duration(s.net.Rand.Int64N(20_000)), func() {
+		s.working = false
+		s.step()
+		s.work()
+	})
+}
+
+// step serves one conn, chosen at random among those that are readable.
+func (s *Server) step() {
+	if s.state != running {
+		return
+	}
+	var readable []*stream
+	for _, c := range s.conns {
+		if c.readable() {
+			readable = append(readable, c)
+		}
+	}
+	if len(readable) == 0 {
+		return
+	}
+	c := readable[s.net.Rand.IntN(len(readable))]
+	used, answer, ok := s.Memory.Serve(c.in)
+	c.in = c.in[used:]
+	c.tried = 0
+	if used == 0 { // the rest of a request is on its way, or will never come
+		c.tried = len(c.in)
+		if c.closed {
+			s.conns = slices.DeleteFunc(s.conns, func(o *stream) bool { return o == c })
+		}
+		return
+	}
+	if !ok {
+		c.reset()
+		return
+	}
+	c.send(answer)
+}
+
+func (c *stream) send(answer []byte) {
+	n := c.server.net
+	c.last = max(c.last, n.now+int64(n.latency()))
+	n.After(time.Duration(c.last-n.now), func() {
+		if c.sock != nil && c.sock.failed == 0 {
+			c.sock.in = append(c.sock.in, answer...)
+		}
+	})
+}
