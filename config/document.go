@@ -48,6 +48,7 @@ func (r *reader) document(v value) *File {
 	d.checkPools(r)
 	d.checkLoops(r)
 	for _, p := range d.pools {
+		p.config.Backend.Keepalive = d.file.Proxy.Keepalive
 		d.file.Proxy.Pools = append(d.file.Proxy.Pools, p.config)
 	}
 	d.file.Proxy.DefaultPool = d.defaultPool
