@@ -36,6 +36,26 @@ func TestReferenceIsInDocs(t *testing.T) {
 	}
 }
 
+// TestDocsLoad parses the files that are shown in the docs.
+func TestDocsLoad(t *testing.T) {
+	block := regexp.MustCompile("(?s)```toml\n(.*?)```")
+	for _, name := range []string{"../README.md", "../docs/config.md"} {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		blocks := block.FindAllStringSubmatch(string(text), -1)
+		if len(blocks) == 0 {
+			t.Errorf("%s shows no file", name)
+		}
+		for _, b := range blocks {
+			if f := parse(t, b[1]); len(f.Warnings) > 0 {
+				t.Errorf("%s shows a file with warnings %v:\n%s", name, f.Warnings, b[1])
+			}
+		}
+	}
+}
+
 func TestExampleHasEveryKey(t *testing.T) {
 	text, err := os.ReadFile("../proxy.toml")
 	if err != nil {
