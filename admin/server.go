@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	stdlog "log"
 	"net"
 	"net/http"
 	"net/netip"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 
 	"mcproxy/proxy"
 )
@@ -55,7 +57,7 @@ func New(source Source, build Build, log *zap.Logger) *Server {
 	return &Server{
 		source: source,
 		metrics: promhttp.HandlerFor(registry(source, build), promhttp.HandlerOpts{
-			ErrorLog:            zap.NewStdLog(log),
+			ErrorLog:            errorLog(log),
 			MaxRequestsInFlight: maxScrapes,
 		}),
 		log: log,
@@ -72,7 +74,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 		WriteTimeout:      answerTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeader,
-		ErrorLog:          zap.NewStdLog(s.log),
+		ErrorLog:          errorLog(s.log),
 	}
 	stopped := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
@@ -94,6 +96,15 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 		return nil
 	}
 	return fmt.Errorf("admin: %w", err)
+}
+
+// errorLog makes warnings of what the libraries log, which are clients' mistakes and failed scrapes.
+func errorLog(log *zap.Logger) *stdlog.Logger {
+	l, err := zap.NewStdLogAt(log, zapcore.WarnLevel)
+	if err != nil {
+		panic(err) // zap knows no warnings
+	}
+	return l
 }
 
 // Handler gives the endpoints. loopbackOnly refuses requests whose Host is not loopback's.

@@ -1,9 +1,7 @@
 package config
 
 import (
-	"cmp"
 	"errors"
-	"net"
 	"strconv"
 	"strings"
 	"time"
@@ -74,7 +72,7 @@ func (p *poolDraft) checkRing(r *reader) {
 		return
 	}
 	var problem *ring.Error
-	if _, err := ring.New(p.nodes(), p.config.Ring); errors.As(err, &problem) {
+	if _, err := pool.NewRing(p.config); errors.As(err, &problem) {
 		p.ringProblem(r, problem)
 	}
 }
@@ -93,19 +91,6 @@ func (p *poolDraft) ringProblem(r *reader, problem *ring.Error) {
 		}
 	}
 	r.fail(p.at.key(key), "%s", problem.Reason)
-}
-
-// nodes gives the backends as package ring has them.
-func (p *poolDraft) nodes() []ring.Node {
-	nodes := make([]ring.Node, len(p.config.Backends))
-	for i, b := range p.config.Backends {
-		nodes[i] = ring.Node{Name: cmp.Or(b.Name, b.Address), Named: b.Name != "", Host: b.Address, Weight: b.Weight}
-		if host, port, err := net.SplitHostPort(b.Address); err == nil && b.Network != "unix" {
-			nodes[i].Host = host
-			nodes[i].Port, _ = parsePort(port)
-		}
-	}
-	return nodes
 }
 
 // A ringKey is a key that only some rings know.

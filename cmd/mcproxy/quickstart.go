@@ -138,14 +138,15 @@ func quickstart(ctx context.Context, opts quickstartOptions, out, errOut io.Writ
 	if err != nil {
 		return err
 	}
-	opts.address = p.proxy.Addrs()[0].String()
+	listening := p.proxy.Addrs()[0]
+	opts.address = address(listening.Network(), listening.String())
 	opts.admin = p.adminLn.Addr().String()
 
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	done := make(chan error, 1)
 	go func() { done <- p.run(ctx, signals.second) }() // ends with ctx; waited for below
-	if err := introduce(opts, backends, out); err != nil {
+	if err := introduce(opts, listening, backends, out); err != nil {
 		cancel()
 		return errors.Join(err, <-done)
 	}
@@ -157,7 +158,7 @@ func quickstart(ctx context.Context, opts quickstartOptions, out, errOut io.Writ
 }
 
 // introduce prints what is running, and a session with it.
-func introduce(opts quickstartOptions, backends []*memcached, out io.Writer) error {
+func introduce(opts quickstartOptions, listening net.Addr, backends []*memcached, out io.Writer) error {
 	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
 	fmt.Fprintf(w, "mcproxy %s\n\n", programVersion())
 	fmt.Fprintf(w, "  address\t%s\tany memcached client can use it\n", opts.address)
@@ -169,7 +170,7 @@ func introduce(opts quickstartOptions, backends []*memcached, out io.Writer) err
 		return err
 	}
 	fmt.Fprint(out, "\nA session with it:\n\n")
-	if err := sampleSession("tcp", opts.address, out); err != nil {
+	if err := sampleSession(listening, out); err != nil {
 		return fmt.Errorf("sample session: %w", err)
 	}
 	fmt.Fprintf(out, "\nThe same as proxy.toml, for mcproxy serve:\n\n")

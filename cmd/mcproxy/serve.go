@@ -52,9 +52,6 @@ func serve(ctx context.Context, name string, f *config.File, errOut io.Writer) e
 	defer signals.stop()
 	log.Info("mcproxy starts", zap.String("version", programVersion()), zap.String("go", runtime.Version()),
 		zap.Int("pid", os.Getpid()), zap.String("config", name))
-	for _, w := range f.Warnings {
-		log.Warn(w.Text, zap.String("config", w.File), zap.Int("line", w.Line), zap.String("key", w.Key))
-	}
 	logDescriptors(log, f.Proxy.MaxConns)
 	p, err := newProgram(f, log)
 	if err != nil {
@@ -88,8 +85,11 @@ type program struct {
 	adminLn net.Listener // nil without [admin]
 }
 
-// newProgram opens all listeners.
+// newProgram opens all listeners, and logs what should be thought over.
 func newProgram(f *config.File, log *zap.Logger) (*program, error) {
+	for _, w := range f.Warnings {
+		log.Warn(w.Text, zap.String("config", w.File), zap.Int("line", w.Line), zap.String("key", w.Key))
+	}
 	p := &program{}
 	var err error
 	// First, as it leaves nothing behind when the proxy cannot listen.

@@ -13,8 +13,8 @@ import (
 const sessionTimeout = 5 * time.Second
 
 // sampleSession speaks to the proxy and writes what both sides said, line by line.
-func sampleSession(network, address string, out io.Writer) error {
-	conn, err := net.DialTimeout(network, address, sessionTimeout)
+func sampleSession(proxy net.Addr, out io.Writer) error {
+	conn, err := net.DialTimeout(proxy.Network(), proxy.String(), sessionTimeout)
 	if err != nil {
 		return err
 	}
