@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	stdlog "log"
 	"net"
 	"net/http"
 	"net/netip"
@@ -14,7 +13,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"go.uber.org/zap"
-	"go.uber.org/zap/zapcore"
 
 	"mcproxy/proxy"
 )
@@ -57,7 +55,7 @@ func New(source Source, build Build, log *zap.Logger) *Server {
 	return &Server{
 		source: source,
 		metrics: promhttp.HandlerFor(registry(source, build), promhttp.HandlerOpts{
-			ErrorLog:            errorLog(log),
+			ErrorLog:            zap.NewStdLog(log),
 			MaxRequestsInFlight: maxScrapes,
 		}),
 		log: log,
@@ -74,7 +72,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 		WriteTimeout:      answerTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeader,
-		ErrorLog:          errorLog(s.log),
+		ErrorLog:          zap.NewStdLog(s.log),
 	}
 	stopped := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
@@ -96,15 +94,6 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 		return nil
 	}
 	return fmt.Errorf("admin: %w", err)
-}
-
-// errorLog makes warnings of what the libraries log, which are clients' mistakes and failed scrapes.
-func errorLog(log *zap.Logger) *stdlog.Logger {
-	l, err := zap.NewStdLogAt(log, zapcore.WarnLevel)
-	if err != nil {
-		panic(err) // zap knows no warnings
-	}
-	return l
 }
 
 // Handler gives the endpoints. loopbackOnly refuses requests whose Host is not loopback's.
