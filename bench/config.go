@@ -1,0 +1,169 @@
+package bench
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"runtime"
+	"strings"
+	"time"
+)
+
+// A Config says what to run, and against what. Default gives one that runs.
+type Config struct {
+	Endpoint string `json:"endpoint"` // HOST:PORT or unix:PATH
+	Client   string `json:"client"`   // raw, the tool's own, or gomemcache
+	Workload string `json:"workload"` // mixed, or one of WorkloadNames
+
+	Conns    int `json:"conns"`    // conns kept open, >= 1
+	Pipeline int `json:"pipeline"` // operations in flight on each, >= 1
+	Threads  int `json:"threads"`  // that drive the conns; 0: half of the processors
+
+	// The run ends with whichever comes first. Both count after the warm-up.
+	Duration time.Duration `json:"-"`        // > 0
+	Requests int64         `json:"requests"` // of all conns together; 0: as many as the duration allows
+	Warmup   time.Duration `json:"-"`        // sent, but left out of every figure
+	Timeout  time.Duration `json:"-"`        // > 0; an operation unanswered for so long has failed, and its conn is opened anew
+
+	Rate     float64 `json:"rate"`     // operations a second to send; 0 is a closed loop: each conn sends when it has been answered
+	Arrivals string  `json:"arrivals"` // of an open loop: poisson or even
+
+	Keys      int           `json:"keys"`       // how many different ones, >= 1
+	KeyPrefix string        `json:"key_prefix"` // of every key
+	KeySize   string        `json:"key_size"`   // bytes of a key: sizes, or etc
+	KeyDist   string        `json:"key_dist"`   // uniform, zipf, hot-swap or sequential
+	Zipf      float64       `json:"zipf"`       // the exponent of zipf and hot-swap, over 0
+	Viral     float64       `json:"viral"`      // the share of one key in all picks, 0 to 1; the other picks follow KeyDist
+	SwapKeys  int           `json:"swap_keys"`  // hot-swap: how many keys are exchanged
+	SwapEvery time.Duration `json:"-"`          // hot-swap: how often
+	ValueSize string        `json:"value_size"` // bytes of a value: sizes
+
+	// The shares of the operations; the rest are gets.
+	SetRatio    float64       `json:"set_ratio"`
+	DeleteRatio float64       `json:"delete_ratio"`
+	TouchRatio  float64       `json:"touch_ratio"`
+	IncrRatio   float64       `json:"incr_ratio"`
+	Multiget    int           `json:"multiget"` // keys in one get, >= 1
+	TTL         time.Duration `json:"-"`        // of what is set and touched, in whole seconds; 0 is for ever
+	Meta        bool          `json:"meta"`     // meta commands in place of the classic ones
+
+	Seed    uint64 `json:"seed"`
+	Prefill bool   `json:"prefill"` // set every key first
+}
+
+// MarshalJSON writes durations as text, such as "10s".
+func (c Config) MarshalJSON() ([]byte, error) {
+	type plain Config
+	return json.Marshal(struct {
+		plain
+		Duration  string `json:"duration"`
+		Warmup    string `json:"warmup"`
+		Timeout   string `json:"timeout"`
+		SwapEvery string `json:"swap_every"`
+		TTL       string `json:"ttl"`
+	}{plain(c), c.Duration.String(), c.Warmup.String(), c.Timeout.String(), c.SwapEvery.String(), c.TTL.String()})
+}
+
+// Default is what the options are when nobody says otherwise, without an endpoint.
+func Default() Config {
+	return Config{
+		Client: "raw", Workload: "mixed",
+		Conns: 50, Pipeline: 1,
+		Duration: 10 * time.Second, Warmup: time.Second, Timeout: 5 * time.Second,
+		Arrivals: "poisson",
+		Keys:     100_000, KeyPrefix: "mcb:", KeySize: "16", KeyDist: "uniform", Zipf: 0.99,
+		SwapKeys: 200, SwapEvery: 10 * time.Second,
+		ValueSize: "100", SetRatio: 0.1, Multiget: 1,
+		Seed: 1, Prefill: true,
+	}
+}
+
+// Bounds of the options, so that a slip of the finger takes neither all memory nor all night.
+const (
+	maxConns    = 100_000
+	maxPipeline = 100_000
+	maxInFlight = 1_000_000 // conns x pipeline
+	maxKeys     = 1<<31 - 1
+	maxMultiget = 100_000
+	maxRate     = 100_000_000
+	maxDuration = 7 * 24 * time.Hour
+)
+
+// Check says everything that is wrong with the options, one line each; nil when they can run.
+func (c *Config) Check() error {
+	var wrong []error
+	must := func(ok bool, format string, args ...any) {
+		if !ok {
+			wrong = append(wrong, fmt.Errorf(format, args...))
+		}
+	}
+	if _, err := parseAddress(c.Endpoint); err != nil {
+		wrong = append(wrong, err)
+	}
+	must(c.Client == "raw" || c.Client == "gomemcache", "client %q: want raw or gomemcache", c.Client)
+	must(c.Conns >= 1 && c.Conns <= maxConns, "conns %d: want 1 to %d", c.Conns, maxConns)
+	must(c.Pipeline >= 1 && c.Pipeline <= maxPipeline, "pipeline %d: want 1 to %d", c.Pipeline, maxPipeline)
+	must(c.Conns <= maxInFlight/max(c.Pipeline, 1), "conns %d x pipeline %d: over %d", c.Conns, c.Pipeline, maxInFlight)
+	must(c.Threads >= 0 && c.Threads <= 1024, "threads %d: want 0 (chosen by itself) to 1024", c.Threads)
+	must(c.Duration > 0 && c.Duration <= maxDuration, "duration %v: want over 0, up to %v", c.Duration, maxDuration)
+	must(c.Requests >= 0, "requests %d: want 0 (no limit) or more", c.Requests)
+	must(c.Warmup >= 0 && c.Warmup <= maxDuration, "warmup %v: want 0 to %v", c.Warmup, maxDuration)
+	must(c.Timeout > 0, "timeout %v: want over 0", c.Timeout)
+	must(c.Rate >= 0 && c.Rate <= maxRate, "rate %v: want 0 (a closed loop) to %d operations a second", c.Rate, maxRate)
+	must(c.Arrivals == "poisson" || c.Arrivals == "even", "arrivals %q: want poisson or even", c.Arrivals)
+	wrong = append(wrong, c.checkKeys()...)
+	_, err := parseSizes(c.ValueSize, maxValueSize)
+	if err != nil {
+		wrong = append(wrong, fmt.Errorf("value-%w", err))
+	}
+	sum := 0.0
+	for _, ratio := range []float64{c.SetRatio, c.DeleteRatio, c.TouchRatio, c.IncrRatio} {
+		must(ratio >= 0 && ratio <= 1, "ratio %v: want 0 to 1", ratio)
+		sum += ratio
+	}
+	must(!(sum > 1+1e-9), "the ratios of sets, deletes, touches and incrs sum up to %v: at most 1", sum)
+	must(c.Multiget >= 1 && c.Multiget <= maxMultiget, "multiget %d: want 1 to %d keys", c.Multiget, maxMultiget)
+	must(c.TTL >= 0 && c.TTL <= math.MaxInt32*time.Second, "ttl %v: want 0 (for ever) or more", c.TTL)
+	must(c.TTL%time.Second == 0, "ttl %v: want whole seconds", c.TTL)
+	return errors.Join(wrong...)
+}
+
+func (c *Config) checkKeys() []error {
+	var wrong []error
+	must := func(ok bool, format string, args ...any) {
+		if !ok {
+			wrong = append(wrong, fmt.Errorf(format, args...))
+		}
+	}
+	must(c.Keys >= 1 && c.Keys <= maxKeys, "keys %d: want 1 to %d", c.Keys, maxKeys)
+	// A number of ten digits follows it, and a letter that tells counters from values.
+	must(len(c.KeyPrefix) <= 200 && !strings.ContainsFunc(c.KeyPrefix, func(r rune) bool { return r <= ' ' || r == 0x7f }),
+		"key-prefix %q: want at most 200 bytes without blanks and control characters", c.KeyPrefix)
+	if c.KeySize != "etc" {
+		if _, err := parseSizes(c.KeySize, maxKeyLen); err != nil {
+			wrong = append(wrong, fmt.Errorf("key-%w", err))
+		}
+	}
+	switch c.KeyDist {
+	case "uniform", "zipf", "sequential":
+	case "hot-swap":
+		must(c.SwapKeys >= 1 && c.SwapKeys <= c.Keys/2, "swap-keys %d: want 1 to half of the %d keys", c.SwapKeys, c.Keys)
+		must(c.SwapEvery > 0, "swap-every %v: want over 0", c.SwapEvery)
+	default:
+		must(false, "key-dist %q: want uniform, zipf, hot-swap or sequential", c.KeyDist)
+	}
+	must(c.Zipf > 0 && c.Zipf <= 10, "zipf %v: want over 0, up to 10", c.Zipf)
+	must(c.Viral >= 0 && c.Viral <= 1, "viral %v: want 0 to 1", c.Viral)
+	return wrong
+}
+
+// threads is how many goroutines drive the conns: enough to keep up with any endpoint on this machine, and few, so that
+// each finds many conns ready at a time.
+func (c *Config) threads() int {
+	n := c.Threads
+	if n == 0 {
+		n = max(runtime.GOMAXPROCS(0)/2, 1)
+	}
+	return min(n, c.Conns)
+}

@@ -1,0 +1,124 @@
+package bench
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+)
+
+// WriteSummary writes the result for people.
+func (r *Result) WriteSummary(out io.Writer) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s (version %s): %s\n\n", r.Endpoint, r.ServerVersion, r.Options.describe())
+	fmt.Fprintf(&b, "%d answers in %.2f s: %.0f a second, %s/s out, %s/s in\n",
+		r.Answers, r.Seconds, r.Rate, bytesText(perSecond(r.BytesSent, r.Seconds)), bytesText(perSecond(r.BytesReceived, r.Seconds)))
+	if r.Hits+r.Misses > 0 {
+		fmt.Fprintf(&b, "gets found %d of %d keys (%.2f %%)\n", r.Hits, r.Hits+r.Misses, 100*float64(r.Hits)/float64(r.Hits+r.Misses))
+	}
+	r.writeTrouble(&b)
+	b.WriteByte('\n')
+	r.writeLatencies(&b)
+	fmt.Fprintf(&b, "\nthe tool itself used %.2f s user and %.2f s system: %.0f answers a CPU second\n",
+		r.CPU.User, r.CPU.System, r.CPU.AnswersPerCPUSecond)
+	if r.Ended == "interrupted" {
+		b.WriteString("interrupted: these are the figures until then\n")
+	}
+	_, err := io.WriteString(out, b.String())
+	return err
+}
+
+// writeTrouble writes what went wrong, if anything did.
+func (r *Result) writeTrouble(b *strings.Builder) {
+	if r.Failed > 0 {
+		fmt.Fprintf(b, "FAILED: %d operations (%d timeouts, conns opened anew %d times)\n", r.Failed, r.Timeouts, r.Redials)
+	}
+	for _, text := range slices.SortedFunc(maps.Keys(r.Failures), func(x, y string) int {
+		return int(r.Failures[y]-r.Failures[x])*2 + strings.Compare(x, y)
+	}) {
+		fmt.Fprintf(b, "  %8d  %s\n", r.Failures[text], text)
+	}
+	if r.Late > 0 {
+		fmt.Fprintf(b, "BEHIND: %d operations of the asked rate were never sent; the endpoint, or this tool, is too slow for it\n", r.Late)
+	}
+}
+
+func (r *Result) writeLatencies(b *strings.Builder) {
+	table := tabwriter.NewWriter(b, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(table, "latency\tcount\tmean\tp50\tp90\tp95\tp99\tp99.9\tp99.99\tmax\t")
+	line := func(name string, l Latency) {
+		fmt.Fprintf(table, "%s\t%d\t", name, l.Count)
+		for _, v := range []float64{l.Mean, l.P50, l.P90, l.P95, l.P99, l.P999, l.P9999, l.Max} {
+			fmt.Fprintf(table, "%s\t", durationText(v))
+		}
+		fmt.Fprintln(table)
+	}
+	line("all", r.Latency)
+	if len(r.ByKind) > 1 {
+		for _, name := range kindNames {
+			if l, ok := r.ByKind[name]; ok {
+				line(name, l)
+			}
+		}
+	}
+	_ = table.Flush() // to memory
+}
+
+// describe says in a line what runs.
+func (c *Config) describe() string {
+	load := "closed loop"
+	if c.Rate > 0 {
+		load = fmt.Sprintf("open loop at %.0f/s (%s)", c.Rate, c.Arrivals)
+	}
+	return fmt.Sprintf("%s, %s, %d conns x %d, %d threads, seed %d", c.Workload, load, c.Conns, c.Pipeline, c.threads(), c.Seed)
+}
+
+func perSecond(n int64, seconds float64) float64 {
+	if seconds <= 0 {
+		return 0
+	}
+	return float64(n) / seconds
+}
+
+// durationText writes seconds with three digits.
+func durationText(seconds float64) string {
+	for _, unit := range []struct {
+		name string
+		size float64
+	}{{"s", 1}, {"ms", 1e-3}} {
+		if seconds >= unit.size {
+			return digits(seconds/unit.size) + unit.name
+		}
+	}
+	return digits(seconds*1e6) + "µs"
+}
+
+func digits(v float64) string {
+	switch {
+	case v >= 99.95:
+		return fmt.Sprintf("%.0f", v)
+	case v >= 9.995:
+		return fmt.Sprintf("%.1f", v)
+	}
+	return fmt.Sprintf("%.2f", v)
+}
+
+func bytesText(n float64) string {
+	for _, unit := range []struct {
+		name string
+		size float64
+	}{{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}} {
+		if n >= unit.size {
+			return digits(n/unit.size) + " " + unit.name
+		}
+	}
+	return fmt.Sprintf("%.0f B", n)
+}
+
+// Line is a live line, without a line end.
+func (p Progress) Line() string {
+	return fmt.Sprintf("%-8s %6s  %10.0f/s  p99 %s", p.Phase, p.Elapsed.Round(time.Second), p.Rate, durationText(p.P99.Seconds()))
+}
