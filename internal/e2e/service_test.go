@@ -1,0 +1,100 @@
+package e2e
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest"
+
+	"mcproxy/internal/memcachedtest"
+	"mcproxy/pool"
+	"mcproxy/proxy"
+)
+
+// service is what a suite goes through: a proxy over some memcached.
+type service struct {
+	endpoint  // its TCP listener
+	unix      endpoint
+	memcached bool // it is no proxy but memcached itself
+	servers   []*memcachedtest.Server
+	proxy     *proxy.Server // nil for memcached itself
+}
+
+// startMemcached starts a memcached that behaves alike whenever it is asked the same: random streams cannot fill its
+// memory, and no thread of its own holds items for a moment (so a number changes in place, see command.changes).
+func startMemcached(t testing.TB, args ...string) *memcachedtest.Server {
+	return memcachedtest.Start(t, append([]string{"-m", "1024", "-c", "16384", "-o", "no_modern"}, args...)...)
+}
+
+// startService starts n memcached, and a proxy over them; or gives one memcached as it is.
+func startService(t testing.TB, n int) *service {
+	t.Helper()
+	var servers []*memcachedtest.Server
+	for range n {
+		servers = append(servers, startMemcached(t))
+	}
+	if throughMemcached(t) {
+		return &service{endpoint: endpointOf(servers[0]), unix: endpointOf(memcachedtest.StartUnix(t)), memcached: true, servers: servers}
+	}
+	s := startProxy(t, pool.Config{Backends: backends(servers), AllowFlushAll: true})
+	s.servers = servers
+	return s
+}
+
+// backends configures servers as the backends of a pool, with weights if there are any.
+func backends(servers []*memcachedtest.Server, weights ...int) []pool.BackendConfig {
+	var list []pool.BackendConfig
+	for i, mc := range servers {
+		ep := endpointOf(mc)
+		b := pool.BackendConfig{Network: ep.network, Address: ep.address}
+		if len(weights) > 0 {
+			b.Weight = weights[i]
+		}
+		list = append(list, b)
+	}
+	return list
+}
+
+// startProxy runs a proxy with one pool; it ends with the test.
+func startProxy(t testing.TB, p pool.Config) *service {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "mcproxy") // not t.TempDir: a socket's path has room for 107 bytes
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	p.Name = "main"
+	server, err := proxy.New(proxy.Config{
+		Listeners:    []proxy.Listener{{Network: "tcp", Address: "127.0.0.1:0"}, {Network: "unix", Address: filepath.Join(dir, "socket")}},
+		Workers:      2,
+		DrainTimeout: 2 * time.Second,
+		Pools:        []pool.Config{p},
+	}, zaptest.NewLogger(t, zaptest.Level(zap.WarnLevel)))
+	if err != nil {
+		t.Fatalf("start the proxy: %v", err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(ctx) }() // ends with ctx; waited for below
+	t.Cleanup(func() {
+		cancel()
+		if err := <-served; err != nil && !errors.Is(err, context.Canceled) {
+			t.Errorf("the proxy ended: %v", err)
+		}
+	})
+	s := &service{proxy: server}
+	for _, addr := range server.Addrs() {
+		if strings.HasPrefix(addr.Network(), "tcp") {
+			s.endpoint = endpoint{"tcp", addr.String()}
+		} else {
+			s.unix = endpoint{"unix", addr.String()}
+		}
+	}
+	return s
+}
