@@ -37,12 +37,18 @@ func Run(ctx context.Context, cfg Config, progress func(Progress)) (*Result, err
 		return nil, err
 	}
 	result := &Result{Tool: "mcproxy bench", Endpoint: cfg.Endpoint, ServerVersion: version, Options: &cfg}
+	watch := func(int) observer { return nil }
+	if cfg.Verify {
+		v := newVerifier(cfg.Keys, time.Now())
+		watch = func(writer int) observer { return &checker{verifier: v, writer: writer} }
+		defer func() { result.Verify = v.verification() }()
+	}
 	if cfg.Prefill {
-		if err := fill(ctx, cfg, m, progress); err != nil {
+		if err := fill(ctx, cfg, m, watch, progress); err != nil {
 			return nil, err
 		}
 	}
-	r, err := newRun(&cfg, func(conn int) (stream, observer) { return m.stream(conn), nil })
+	r, err := newRun(&cfg, func(conn int) (stream, observer) { return m.stream(conn), watch(conn) })
 	if err != nil {
 		return nil, err
 	}
@@ -72,12 +78,13 @@ func (r *Result) measure(ctx context.Context, load *run, progress func(Progress)
 	return err
 }
 
-// fill sets every key once, as fast as the endpoint takes it.
-func fill(ctx context.Context, cfg Config, m *mix, progress func(Progress)) error {
+// fill sets every key once, as fast as the endpoint takes it. Its conns are other writers than those of the load.
+func fill(ctx context.Context, cfg Config, m *mix, watch func(writer int) observer, progress func(Progress)) error {
+	writers := cfg.Conns
 	cfg.Rate, cfg.Requests, cfg.Warmup, cfg.Duration = 0, 0, 0, maxDuration
 	cfg.Conns = min(cfg.Conns, 16, cfg.Keys)
 	cfg.Pipeline = max(1, min(64, (1<<20)/max(m.sizes.largest(), 1)))
-	r, err := newRun(&cfg, func(conn int) (stream, observer) { return m.prefill(conn, cfg.Conns), nil })
+	r, err := newRun(&cfg, func(conn int) (stream, observer) { return m.prefill(conn, cfg.Conns), watch(writers + conn) })
 	if err != nil {
 		return err
 	}

@@ -50,6 +50,7 @@ type Config struct {
 
 	Seed    uint64 `json:"seed"`
 	Prefill bool   `json:"prefill"` // set every key first
+	Verify  bool   `json:"verify"`  // check every value read; values get a stamp, and are at least as long as it
 }
 
 // MarshalJSON writes durations as text, such as "10s".
@@ -86,8 +87,10 @@ const (
 	maxInFlight = 1_000_000 // conns x pipeline
 	maxKeys     = 1<<31 - 1
 	maxMultiget = 100_000
-	maxRate     = 100_000_000
-	maxDuration = 7 * 24 * time.Hour
+
+	maxVerifyKeys = 10_000_000 // about 200 bytes each
+	maxRate       = 100_000_000
+	maxDuration   = 7 * 24 * time.Hour
 )
 
 // Check says everything that is wrong with the options, one line each; nil when they can run.
@@ -123,6 +126,7 @@ func (c *Config) Check() error {
 		sum += ratio
 	}
 	must(!(sum > 1+1e-9), "the ratios of sets, deletes, touches and incrs sum up to %v: at most 1", sum)
+	must(!c.Verify || c.Keys <= maxVerifyKeys, "keys %d: at most %d with verify, which remembers each", c.Keys, maxVerifyKeys)
 	must(c.Multiget >= 1 && c.Multiget <= maxMultiget, "multiget %d: want 1 to %d keys", c.Multiget, maxMultiget)
 	must(c.TTL >= 0 && c.TTL <= math.MaxInt32*time.Second, "ttl %v: want 0 (for ever) or more", c.TTL)
 	must(c.TTL%time.Second == 0, "ttl %v: want whole seconds", c.TTL)

@@ -172,7 +172,9 @@ func hottest(counts []int, n int) map[int]bool {
 // and the law over the ranks stays Zipf's.
 func TestHotSwapExchangesTheHottest(t *testing.T) {
 	const n, swap, draws = 2000, 200, 1_000_000
-	m := testMix(t, func(c *Config) { c.Keys, c.KeyDist, c.SwapKeys, c.SwapEvery, c.Zipf = n, "hot-swap", swap, 10*time.Second, 1.2 })
+	m := testMix(t, func(c *Config) {
+		c.Keys, c.KeyDist, c.SwapKeys, c.SwapEvery, c.Zipf = n, "hot-swap", swap, 10*time.Second, 1.2
+	})
 	keys := m.keyPicker(0).(*hotSwapKeys)
 	first := picks(keys, n, draws, 9*time.Second)
 	before := hottest(first, swap/4)

@@ -163,7 +163,7 @@ func (p *prefill) next(o *op, _ time.Duration) step {
 	p.set(o, p.index)
 	if p.counters {
 		o.key = p.counts.append(o.key[:0], p.index)
-		o.value = append(o.buffer, '0')
+		o.value, o.plain = append(o.buffer, '0'), true
 	}
 	p.index += p.by
 	return ready

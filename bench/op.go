@@ -44,10 +44,13 @@ type op struct {
 	follows bool          // belongs to the op before, so that an open loop does not wait for another arrival
 	at      time.Duration // when it was to be sent, since the run's start: its latency counts from here
 	sent    time.Duration // when it was
-	seq     uint64        // the number of the write, with --verify
+	plain   bool          // its value is the workload's own business, and not the verifier's
+	seq     int64         // the verifier's number of it
 
 	hits  int // keys found so far
 	units int // units of the answer seen so far
+
+	passed, cursor int // of a multi-get's keys: how many, and bytes of key, the verifier is through with
 }
 
 // reset empties an op and keeps its memory.

@@ -20,6 +20,7 @@ func (r *Result) WriteSummary(out io.Writer) error {
 		fmt.Fprintf(&b, "gets found %d of %d keys (%.2f %%)\n", r.Hits, r.Hits+r.Misses, 100*float64(r.Hits)/float64(r.Hits+r.Misses))
 	}
 	r.writeTrouble(&b)
+	r.Verify.write(&b)
 	b.WriteByte('\n')
 	r.writeLatencies(&b)
 	fmt.Fprintf(&b, "\nthe tool itself used %.2f s user and %.2f s system: %.0f answers a CPU second\n",
@@ -43,6 +44,21 @@ func (r *Result) writeTrouble(b *strings.Builder) {
 	}
 	if r.Late > 0 {
 		fmt.Fprintf(b, "BEHIND: %d operations of the asked rate were never sent; the endpoint, or this tool, is too slow for it\n", r.Late)
+	}
+}
+
+func (v *Verification) write(b *strings.Builder) {
+	if v == nil {
+		return
+	}
+	verdict := "verified"
+	if v.Offences() > 0 {
+		verdict = "WRONG"
+	}
+	fmt.Fprintf(b, "%s: of %d values read, %d stale, %d torn, %d crossed (and %d foreign, %d unconfirmed)\n",
+		verdict, v.Checked, v.Stale, v.Torn, v.Crossed, v.Foreign, v.Unconfirmed)
+	for _, o := range v.Offenders {
+		fmt.Fprintf(b, "  %s: conn %d read key %q and found %s, want %s\n", o.Kind, o.Conn, o.Key, o.Found, o.Want)
 	}
 }
 
