@@ -42,7 +42,7 @@ func startService(t testing.TB, n int) *service {
 	if throughMemcached(t) {
 		return &service{endpoint: endpointOf(servers[0]), unix: endpointOf(memcachedtest.StartUnix(t)), memcached: true, servers: servers}
 	}
-	s := startProxy(t, pool.Config{Backends: backends(servers), AllowFlushAll: true})
+	s := startProxy(t, poolOf(servers...))
 	s.servers = servers
 	return s
 }
@@ -97,4 +97,9 @@ func startProxy(t testing.TB, p pool.Config) *service {
 		}
 	}
 	return s
+}
+
+// poolOf is a pool of some memcached with the options of most tests.
+func poolOf(servers ...*memcachedtest.Server) pool.Config {
+	return pool.Config{Backends: backends(servers), AllowFlushAll: true}
 }
