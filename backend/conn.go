@@ -146,6 +146,10 @@ func (c *conn) read() {
 			}
 		}
 		c.keep(data[used:])
+		if c.state == connAside && c.calls.n == 0 {
+			c.fail(ErrClosed) // all that was owed is paid; a new conn has taken its place
+			return
+		}
 		if begun+n < len(room) {
 			return
 		}

@@ -53,9 +53,11 @@ type Requester interface {
 type Exchange struct {
 	// To gets the answer. Set it before the exchange is begun; it may be changed until it is finished.
 	To Requester
-	// Next, Held and Done are the requester's own: its queue, and an answer that must wait for its turn.
+	// Next, Held, Size and Done are the requester's own: its queue, an answer that must wait for its turn, how many bytes of
+	// value the request has.
 	Next *Exchange
 	Held []byte
+	Size int
 	Done bool
 
 	pool  *Pool

@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"time"
 
+	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
 
 	"mcproxy/internal/epoll"
@@ -92,6 +93,7 @@ func removeStale(path string) error {
 
 // run is the acceptor's goroutine; it ends when the listener is closed.
 func (a *acceptor) run() {
+	var complained time.Time
 	for {
 		fd, err := a.accept()
 		switch {
@@ -101,7 +103,10 @@ func (a *acceptor) run() {
 			return
 		case errors.Is(err, unix.ECONNABORTED), errors.Is(err, unix.EINTR):
 		default: // no descriptors, no memory: the clients in the backlog can wait
-			a.srv.log.Warn("accept failed", errField(err))
+			if time.Since(complained) > 10*time.Second {
+				complained = time.Now()
+				a.srv.log.Warn("clients cannot be accepted for now", zap.Error(err))
+			}
 			select {
 			case <-a.srv.stopping:
 				return

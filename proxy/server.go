@@ -93,8 +93,6 @@ func (s *Server) backendChanged(pool string) func(*backend.Backend, backend.Stat
 	}
 }
 
-func errField(err error) zap.Field { return zap.Error(err) }
-
 // Addrs gives the listeners' addresses in the order of the configuration, with the port that port 0 became.
 func (s *Server) Addrs() []net.Addr {
 	var addrs []net.Addr

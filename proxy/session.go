@@ -15,6 +15,7 @@ const (
 	firstWindow  = 64       // requests of one client under way at first; doubled each time the client could use more
 	maxWindow    = 1024     // and at most
 	maxUnsent    = 1 << 20  // bytes of answers that wait for a client to read them, before its requests wait too
+	maxFlight    = 1 << 20  // bytes of values of one client that backends have not answered for, before its next request waits
 	maxLine      = 32 << 20 // bytes of one request line; only a retrieval of very many keys comes near
 	readsPerTurn = 4        // full buffers read from one client before others get their turn
 	firstRead    = 1 << 20  // bytes of buffer that an announced value gets before its bytes are there
@@ -38,6 +39,7 @@ type session struct {
 	head, tail *pool.Exchange // requests without their answer sent, oldest first
 	pending    int            // how many
 	held       int            // bytes of answers that wait for an older one
+	flight     int            // bytes of the pending requests' values
 	window     int            // pending may come up to it
 
 	interest epoll.Events // what the kernel watches for
@@ -207,7 +209,7 @@ func (s *session) consume(data []byte) (used int) {
 
 // mustWait says whether the client has had enough of us for the moment.
 func (s *session) mustWait() bool {
-	return s.pending >= s.window || len(s.out)-s.sent+s.held > maxUnsent
+	return s.pending >= s.window || len(s.out)-s.sent+s.held > maxUnsent || s.flight > maxFlight
 }
 
 // reject ends a stream that cannot go on; what was asked before is still answered.
@@ -263,7 +265,10 @@ func (s *session) begin(req *protocol.Request) {
 	case protocol.FlushAll:
 		s.w.defaultPool().FlushAll(s.exchange(), req, s.affinity)
 	default:
-		s.w.poolFor(req.Key).Do(s.exchange(), req, s.affinity)
+		x := s.exchange()
+		x.Size = len(req.Value)
+		s.flight += x.Size
+		s.w.poolFor(req.Key).Do(x, req, s.affinity)
 	}
 }
 
@@ -358,6 +363,7 @@ func (s *session) Finish(x *pool.Exchange, answer []byte) {
 		s.w.recycle(x)
 		return
 	}
+	s.flight -= x.Size
 	if s.head != x {
 		if len(answer) > 0 {
 			x.Held = append(s.w.loop.Buffers.Get(len(answer)), answer...)

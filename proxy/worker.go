@@ -154,7 +154,7 @@ func (w *worker) newExchange() *pool.Exchange {
 
 func (w *worker) recycle(x *pool.Exchange) {
 	w.loop.Buffers.Put(x.Held)
-	x.To, x.Held, x.Done = nil, nil, false
+	x.To, x.Held, x.Size, x.Done = nil, nil, 0, false
 	if w.free >= keepExchanges {
 		x.Next = nil
 		return

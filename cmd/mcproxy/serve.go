@@ -78,6 +78,15 @@ func logDescriptors(log *zap.Logger, maxConns int) {
 	}
 }
 
+// spareScheduler gives the Go scheduler room for two goroutines beside the event loops: those keep their processors while they are busy,
+// and nobody who accepts clients or collects figures should wait for one of them to sleep. GOMAXPROCS in the environment
+// is left alone.
+func spareScheduler(workers int) {
+	if os.Getenv("GOMAXPROCS") == "" {
+		runtime.GOMAXPROCS(max(runtime.GOMAXPROCS(0), workers) + 2)
+	}
+}
+
 // A program is a proxy and its admin endpoints, which listen already.
 type program struct {
 	proxy   *proxy.Server
@@ -100,6 +109,10 @@ func newProgram(f *config.File, log *zap.Logger) (*program, error) {
 	}
 	cfg := f.Proxy
 	cfg.Version = programVersion()
+	if cfg.Workers == 0 {
+		cfg.Workers = runtime.GOMAXPROCS(0)
+	}
+	spareScheduler(cfg.Workers)
 	if p.proxy, err = proxy.New(cfg, log.Named("proxy")); err != nil {
 		if p.adminLn != nil {
 			p.adminLn.Close()

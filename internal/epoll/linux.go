@@ -141,7 +141,7 @@ func (k *Linux) Connect(addr Address) (int, unix.Errno) {
 		SetKeepalive(fd, addr.Keepalive)
 	}
 	for {
-		err = unix.Connect(fd, addr.Sockaddr)
+		err = unix.Connect(fd, ownCopy(addr.Sockaddr))
 		if !errors.Is(err, unix.EINTR) {
 			break
 		}
@@ -153,6 +153,22 @@ func (k *Linux) Connect(addr Address) (int, unix.Errno) {
 		unix.Close(fd)
 		return -1, e
 	}
+}
+
+// ownCopy copies an address that other loops use too: x/sys writes the kernel's form of it into the value itself.
+func ownCopy(sa unix.Sockaddr) unix.Sockaddr {
+	switch a := sa.(type) {
+	case *unix.SockaddrInet4:
+		c := *a
+		return &c
+	case *unix.SockaddrInet6:
+		c := *a
+		return &c
+	case *unix.SockaddrUnix:
+		c := *a
+		return &c
+	}
+	return sa
 }
 
 // SetKeepalive turns TCP keepalive on: first probe after idle, then every 15 s, given up after 5. idle <= 0 leaves it off.
