@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 )
@@ -32,27 +33,21 @@ func Run(ctx context.Context, cfg Config, progress func(Progress)) (*Result, err
 	if err != nil {
 		return nil, err
 	}
-	m, err := newMix(&cfg)
+	result := &Result{Tool: "mcproxy bench", Endpoint: cfg.Endpoint, ServerVersion: version, Options: &cfg}
+	l, err := newLoad(&cfg)
 	if err != nil {
 		return nil, err
 	}
-	result := &Result{Tool: "mcproxy bench", Endpoint: cfg.Endpoint, ServerVersion: version, Options: &cfg}
-	watch := func(int) observer { return nil }
-	if cfg.Verify {
-		v := newVerifier(cfg.Keys, time.Now())
-		watch = func(writer int) observer { return &checker{verifier: v, writer: writer} }
-		defer func() { result.Verify = v.verification() }()
-	}
-	if cfg.Prefill {
-		if err := fill(ctx, cfg, m, watch, progress); err != nil {
+	if l.prefill != nil {
+		if err := fill(ctx, cfg, l, progress); err != nil {
 			return nil, err
 		}
 	}
-	r, err := newRun(&cfg, func(conn int) (stream, observer) { return m.stream(conn), watch(conn) })
+	r, err := newRun(&cfg, l.stream)
 	if err != nil {
 		return nil, err
 	}
-	return result, result.measure(ctx, r, progress)
+	return result, errors.Join(result.measure(ctx, r, progress), l.report(ctx, result))
 }
 
 // measure drives r and takes what it measured.
@@ -78,13 +73,12 @@ func (r *Result) measure(ctx context.Context, load *run, progress func(Progress)
 	return err
 }
 
-// fill sets every key once, as fast as the endpoint takes it. Its conns are other writers than those of the load.
-func fill(ctx context.Context, cfg Config, m *mix, watch func(writer int) observer, progress func(Progress)) error {
-	writers := cfg.Conns
+// fill sets every key once, as fast as the endpoint takes it.
+func fill(ctx context.Context, cfg Config, l *load, progress func(Progress)) error {
 	cfg.Rate, cfg.Requests, cfg.Warmup, cfg.Duration = 0, 0, 0, maxDuration
 	cfg.Conns = min(cfg.Conns, 16, cfg.Keys)
-	cfg.Pipeline = max(1, min(64, (1<<20)/max(m.sizes.largest(), 1)))
-	r, err := newRun(&cfg, func(conn int) (stream, observer) { return m.prefill(conn, cfg.Conns), watch(writers + conn) })
+	cfg.Pipeline = max(1, min(64, (1<<20)/max(l.largest, 1)))
+	r, err := newRun(&cfg, func(conn int) (stream, observer) { return l.prefill(conn, cfg.Conns) })
 	if err != nil {
 		return err
 	}

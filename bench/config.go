@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 )
@@ -50,7 +51,17 @@ type Config struct {
 
 	Seed    uint64 `json:"seed"`
 	Prefill bool   `json:"prefill"` // set every key first
-	Verify  bool   `json:"verify"`  // check every value read; values get a stamp, and are at least as long as it
+
+	// The workload keystone-tokens.
+	Users        int     `json:"users"`         // beside the service users
+	ServiceUsers string  `json:"service_users"` // their ids, with commas between
+	ServiceShare float64 `json:"service_share"` // of the tokens
+	TokenSize    string  `json:"token_size"`    // bytes of a token: sizes
+	Validations  int     `json:"validations"`   // reads of tokens for each that is issued
+	ListLimit    int     `json:"list_limit"`    // bytes of a user's list, from which on the oldest tokens leave it; 0: none
+	Locks        bool    `json:"locks"`         // lists are changed under a lock
+
+	Verify bool `json:"verify"` // check every value read; values get a stamp, and are at least as long as it
 }
 
 // MarshalJSON writes durations as text, such as "10s".
@@ -69,7 +80,7 @@ func (c Config) MarshalJSON() ([]byte, error) {
 // Default is what the options are when nobody says otherwise, without an endpoint.
 func Default() Config {
 	return Config{
-		Client: "raw", Workload: "mixed",
+		Client: "raw", Workload: mixed,
 		Conns: 50, Pipeline: 1,
 		Duration: 10 * time.Second, Warmup: time.Second, Timeout: 5 * time.Second,
 		Arrivals: "poisson",
@@ -77,6 +88,7 @@ func Default() Config {
 		SwapKeys: 200, SwapEvery: 10 * time.Second,
 		ValueSize: "100", SetRatio: 0.1, Multiget: 1,
 		Seed: 1, Prefill: true,
+		Users: 1000, ServiceUsers: "ceilometer,neutron,nova", ServiceShare: 0.9, TokenSize: "10KiB", Validations: 4, Locks: true,
 	}
 }
 
@@ -130,7 +142,47 @@ func (c *Config) Check() error {
 	must(c.Multiget >= 1 && c.Multiget <= maxMultiget, "multiget %d: want 1 to %d keys", c.Multiget, maxMultiget)
 	must(c.TTL >= 0 && c.TTL <= math.MaxInt32*time.Second, "ttl %v: want 0 (for ever) or more", c.TTL)
 	must(c.TTL%time.Second == 0, "ttl %v: want whole seconds", c.TTL)
+	wrong = append(wrong, c.checkWorkload()...)
 	return errors.Join(wrong...)
+}
+
+// WorkloadNames are the workloads that Config.Workload may name.
+func WorkloadNames() []string { return []string{mixed, keystoneTokens} }
+
+// The workloads.
+const (
+	mixed          = "mixed"
+	keystoneTokens = "keystone-tokens"
+)
+
+func (c *Config) checkWorkload() []error {
+	var wrong []error
+	must := func(ok bool, format string, args ...any) {
+		if !ok {
+			wrong = append(wrong, fmt.Errorf(format, args...))
+		}
+	}
+	must(slices.Contains(WorkloadNames(), c.Workload), "workload %q: want %s", c.Workload, strings.Join(WorkloadNames(), ", "))
+	if c.Workload != mixed {
+		must(!c.Verify, "verify: only with the workload mixed")
+	}
+	if c.Workload == keystoneTokens {
+		must(c.Pipeline == 1, "pipeline %d: a client of keystone-tokens sends one operation at a time", c.Pipeline)
+		must(!c.Meta, "meta: keystone-tokens has classic commands alone")
+		must(c.Users >= 0 && c.Users <= 10_000_000, "users %d: want 0 to 10000000", c.Users)
+		must(!strings.ContainsFunc(c.ServiceUsers, func(r rune) bool { return r <= ' ' || r == 0x7f }) && len(c.ServiceUsers) > 0,
+			"service-users %q: want ids with commas between", c.ServiceUsers)
+		for _, id := range strings.Split(c.ServiceUsers, ",") {
+			must(len(id) > 0 && len(id) <= 200, "service-users: id %q: want 1 to 200 bytes", id)
+		}
+		must(c.ServiceShare >= 0 && c.ServiceShare <= 1, "service-share %v: want 0 to 1", c.ServiceShare)
+		must(c.Validations >= 0 && c.Validations <= 1_000_000, "validations %d: want 0 to 1000000", c.Validations)
+		must(c.ListLimit == 0 || c.ListLimit >= entryLen, "list-limit %d: want 0 (none) or at least %d", c.ListLimit, entryLen)
+		if _, err := parseSizes(c.TokenSize, maxValueSize); err != nil {
+			wrong = append(wrong, fmt.Errorf("token-%w", err))
+		}
+	}
+	return wrong
 }
 
 func (c *Config) checkKeys() []error {

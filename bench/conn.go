@@ -28,6 +28,7 @@ type conn struct {
 	arrivals *rand.Rand    // open loop: draws the gaps
 	quota    int64         // operations that it may still begin; < 0: no limit
 	over     bool          // its stream has ended, or its quota
+	held     bool          // the next operation is in its slot, and not yet due
 
 	in       []byte // the beginning of an answer that has not come whole
 	need     int    // bytes of in that are worth another look
@@ -53,9 +54,7 @@ func (c *conn) slot() *op {
 	if i >= len(c.ring) {
 		i -= len(c.ring)
 	}
-	o := &c.ring[i]
-	o.reset()
-	return o
+	return &c.ring[i]
 }
 
 // errUnasked says that the endpoint sent something that nobody had asked for.

@@ -42,7 +42,7 @@ type op struct {
 	raw     []byte // a replayed command as it stands, in place of all of the above but kind, verb and width
 
 	follows bool          // belongs to the op before, so that an open loop does not wait for another arrival
-	at      time.Duration // when it was to be sent, since the run's start: its latency counts from here
+	at      time.Duration // when it was to be sent, since the run's start: its latency counts from here; 0: when it is sent
 	sent    time.Duration // when it was
 	plain   bool          // its value is the workload's own business, and not the verifier's
 	seq     int64         // the verifier's number of it
@@ -63,14 +63,15 @@ type step uint8
 
 const (
 	ready step = iota // the op is filled
-	later             // nothing before the answer to an operation in flight
+	later             // nothing before o.at, or the answer to an operation in flight
 	ended             // nothing any more
 )
 
 // A stream makes the operations of one conn, in order. It is used by one goroutine at a time and is deterministic: the
 // same seed and the same conn give the same operations (those that depend on answers or on the time aside).
 type stream interface {
-	// next fills o, which is empty; at is the time since the run's start.
+	// next fills o, which is empty; at is the time since the run's start, in an open loop that of the arrival. With later, it may
+	// set o.at to when it is to be asked again.
 	next(o *op, at time.Duration) step
 }
 

@@ -36,6 +36,7 @@ type Result struct {
 	ByKind   map[string]Latency `json:"latency_by_kind"`
 	Timeline []Second           `json:"timeline"`
 	CPU      CPU                `json:"cpu"`
+	Keystone *KeystoneFigures   `json:"keystone,omitempty"`
 	Verify   *Verification      `json:"verify,omitempty"`
 	all      *hdrhistogram.Histogram
 }

@@ -21,6 +21,7 @@ func (r *Result) WriteSummary(out io.Writer) error {
 	}
 	r.writeTrouble(&b)
 	r.Verify.write(&b)
+	r.Keystone.write(&b)
 	b.WriteByte('\n')
 	r.writeLatencies(&b)
 	fmt.Fprintf(&b, "\nthe tool itself used %.2f s user and %.2f s system: %.0f answers a CPU second\n",
@@ -59,6 +60,19 @@ func (v *Verification) write(b *strings.Builder) {
 		verdict, v.Checked, v.Stale, v.Torn, v.Crossed, v.Foreign, v.Unconfirmed)
 	for _, o := range v.Offenders {
 		fmt.Fprintf(b, "  %s: conn %d read key %q and found %s, want %s\n", o.Kind, o.Conn, o.Key, o.Found, o.Want)
+	}
+}
+
+func (f *KeystoneFigures) write(b *strings.Builder) {
+	if f == nil {
+		return
+	}
+	fmt.Fprintf(b, "%d tokens issued, %d refused; %d validations, %d of them missed\n", f.Issued, f.Refused, f.Validations, f.Invalid)
+	fmt.Fprintf(b, "%d updates of lists, %d refused, %d locks never free; the largest list has %s\n",
+		f.ListUpdates, f.ListsRefused, f.LockFailures, bytesText(float64(f.LargestList)))
+	fmt.Fprintf(b, "%d tokens were lost from their user's list\n", f.LostUpdates)
+	if f.UncheckedUsers > 0 {
+		fmt.Fprintf(b, "(the lists of %d users were not looked at)\n", f.UncheckedUsers)
 	}
 }
 

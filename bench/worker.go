@@ -118,30 +118,20 @@ func (w *worker) serve(c *conn) {
 // fill begins the operations that c has room for and that are due, and sends them with one write.
 func (w *worker) fill(c *conn) error {
 	w.out = w.out[:0]
-	waits := false
 	for c.inFlight < len(c.ring) && !c.over && len(w.out) < maxCompose {
-		if w.interval > 0 && c.due > w.now {
-			waits = true
-			break
-		}
 		if w.run.stopped.Load() || w.now >= w.until || c.quota == 0 {
 			c.over = true
 			break
 		}
-		o := c.slot()
-		switch step := c.stream.next(o, w.now); step {
-		case ended:
-			c.over = true
-			continue
-		case later:
-			goto compose
+		wake, ok := w.prepare(c)
+		if !ok {
+			if wake > 0 && !c.queued {
+				c.queued = true
+				w.dues.push(due{wake, int32(c.id)})
+			}
+			break
 		}
-		w.begin(c, o)
-	}
-compose:
-	if waits && !c.queued {
-		c.queued = true
-		w.dues.push(due{c.due, int32(c.id)})
+		w.begin(c)
 	}
 	if len(w.out) == 0 && !c.watching {
 		return nil
@@ -149,12 +139,37 @@ compose:
 	return w.flush(c)
 }
 
-// begin puts o in flight.
-func (w *worker) begin(c *conn, o *op) {
-	o.at, o.sent = w.now, w.now
-	if w.interval > 0 && !o.follows {
+// prepare has the next operation in its slot when ok. Else wake is when to try again, or 0: after an answer, or never.
+func (w *worker) prepare(c *conn) (wake time.Duration, ok bool) {
+	o := c.slot()
+	if !c.held {
+		o.reset()
+		switch c.stream.next(o, max(w.now, c.due)) {
+		case ended:
+			c.over = true
+			return 0, false
+		case later:
+			return o.at, false
+		}
+		c.held = true
+	}
+	if w.interval > 0 && !o.follows && c.due > w.now {
+		return c.due, false
+	}
+	return 0, true
+}
+
+// begin puts the prepared operation in flight.
+func (w *worker) begin(c *conn) {
+	o := c.slot()
+	c.held = false
+	o.sent = w.now
+	switch {
+	case w.interval > 0 && !o.follows:
 		o.at = c.due
 		c.due += w.gap(c)
+	case o.at == 0:
+		o.at = w.now
 	}
 	if o.at >= w.measureFrom && c.quota > 0 {
 		c.quota--
