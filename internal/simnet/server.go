@@ -85,8 +85,14 @@ func (s *Server) Start() {
 
 // Reset breaks one of the server's conns, chosen at random, as a middlebox does: the server still reads what arrived.
 func (s *Server) Reset() {
-	if len(s.conns) > 0 {
-		s.conns[s.net.Rand.IntN(len(s.conns))].reset()
+	var whole []*stream
+	for _, c := range s.conns {
+		if c.sock != nil && c.sock.failed == 0 {
+			whole = append(whole, c)
+		}
+	}
+	if len(whole) > 0 {
+		whole[s.net.Rand.IntN(len(whole))].reset()
 	}
 }
 
