@@ -1,14 +1,49 @@
 package bench
 
-import "time"
+import (
+	"math/rand/v2"
+	"time"
+)
+
+// A pace says when a conn sends.
+type pace struct {
+	interval float64 // open loop: mean nanoseconds between the arrivals of one conn; 0 is a closed loop
+	even     bool
+}
+
+func newPace(cfg *Config) pace {
+	p := pace{even: cfg.Arrivals == "even"}
+	if cfg.Rate > 0 {
+		p.interval = float64(time.Second) * float64(cfg.Conns) / cfg.Rate
+	}
+	return p
+}
+
+func (p pace) open() bool { return p.interval > 0 }
+
+// first is when conn i of n sends first.
+func (p pace) first(r *rand.Rand, i, n int) time.Duration {
+	if p.even {
+		return time.Duration(p.interval * float64(i) / float64(n))
+	}
+	return p.gap(r)
+}
 
 // gap is the time from one arrival on a conn to the next. Independent Poisson processes, one a conn, add up to one of the
 // whole rate.
-func (w *worker) gap(c *conn) time.Duration {
-	if w.even {
-		return time.Duration(w.interval)
+func (p pace) gap(r *rand.Rand) time.Duration {
+	if p.even {
+		return time.Duration(p.interval)
 	}
-	return time.Duration(c.arrivals.ExpFloat64() * w.interval)
+	return time.Duration(r.ExpFloat64() * p.interval)
+}
+
+// late is how many arrivals there are between two moments.
+func (p pace) late(from, end time.Duration) int64 {
+	if !p.open() || from >= end {
+		return 0
+	}
+	return int64(float64(end-from) / p.interval)
 }
 
 // arrive begins the operations that are due on conns with room.

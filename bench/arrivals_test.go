@@ -23,9 +23,10 @@ func arrivalsOf(t *testing.T, cfg Config, until time.Duration) []time.Duration {
 		t.Fatal(err)
 	}
 	var times []time.Duration
-	for _, w := range r.workers {
+	for _, d := range r.drivers {
+		w := d.(*worker)
 		for _, c := range w.conns {
-			for ; c.due < until; c.due += w.gap(c) {
+			for ; c.due < until; c.due += w.pace.gap(c.arrivals) {
 				times = append(times, c.due)
 			}
 		}

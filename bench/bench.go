@@ -76,6 +76,7 @@ func (r *Result) measure(ctx context.Context, load *run, progress func(Progress)
 // fill sets every key once, as fast as the endpoint takes it.
 func fill(ctx context.Context, cfg Config, l *load, progress func(Progress)) error {
 	cfg.Rate, cfg.Requests, cfg.Warmup, cfg.Duration = 0, 0, 0, maxDuration
+	cfg.Client = rawClient
 	cfg.Conns = min(cfg.Conns, 16, cfg.Keys)
 	cfg.Pipeline = max(1, min(64, (1<<20)/max(l.largest, 1)))
 	r, err := newRun(&cfg, func(conn int) (stream, observer) { return l.prefill(conn, cfg.Conns) })

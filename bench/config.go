@@ -80,7 +80,7 @@ func (c Config) MarshalJSON() ([]byte, error) {
 // Default is what the options are when nobody says otherwise, without an endpoint.
 func Default() Config {
 	return Config{
-		Client: "raw", Workload: mixed,
+		Client: rawClient, Workload: mixed,
 		Conns: 50, Pipeline: 1,
 		Duration: 10 * time.Second, Warmup: time.Second, Timeout: 5 * time.Second,
 		Arrivals: "poisson",
@@ -116,7 +116,11 @@ func (c *Config) Check() error {
 	if _, err := parseAddress(c.Endpoint); err != nil {
 		wrong = append(wrong, err)
 	}
-	must(c.Client == "raw" || c.Client == "gomemcache", "client %q: want raw or gomemcache", c.Client)
+	must(c.Client == rawClient || c.Client == gomemcacheClient, "client %q: want raw or gomemcache", c.Client)
+	if c.Client == gomemcacheClient {
+		must(c.Pipeline == 1, "pipeline %d: gomemcache sends one operation at a time on a conn", c.Pipeline)
+		must(!c.Meta, "meta: gomemcache has classic commands alone")
+	}
 	must(c.Conns >= 1 && c.Conns <= maxConns, "conns %d: want 1 to %d", c.Conns, maxConns)
 	must(c.Pipeline >= 1 && c.Pipeline <= maxPipeline, "pipeline %d: want 1 to %d", c.Pipeline, maxPipeline)
 	must(c.Conns <= maxInFlight/max(c.Pipeline, 1), "conns %d x pipeline %d: over %d", c.Conns, c.Pipeline, maxInFlight)
@@ -148,6 +152,12 @@ func (c *Config) Check() error {
 
 // WorkloadNames are the workloads that Config.Workload may name.
 func WorkloadNames() []string { return []string{mixed, keystoneTokens} }
+
+// The clients.
+const (
+	rawClient        = "raw"
+	gomemcacheClient = "gomemcache"
+)
 
 // The workloads.
 const (

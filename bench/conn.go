@@ -78,7 +78,7 @@ func (w *worker) receive(c *conn) (more bool, err error) {
 		}
 		return false, err
 	}
-	w.now = w.clock()
+	w.now = w.run.clock()
 	more = n == len(buf)
 	if w.measuring() {
 		w.tally.received += int64(n)
@@ -168,46 +168,13 @@ func (w *worker) answers(c *conn, data []byte) (used int, err error) {
 			return used, nil
 		}
 		used += n
-		w.unit(c, o, &w.response)
+		w.unit(c.watch, o, &w.response)
 		if units > 0 && o.units == units || units == 0 && w.response.Last {
-			w.finish(c, o, w.response.Status)
+			w.finish(c.watch, o, w.response.Status)
 			c.pop()
 		}
 	}
 	return used, nil
-}
-
-// unit counts one unit of an answer.
-func (w *worker) unit(c *conn, o *op, r *protocol.Response) {
-	o.units++
-	if r.Status == protocol.StatusHit {
-		o.hits++
-		if c.watch != nil {
-			c.watch.value(o, r)
-		}
-	}
-	if r.Status.IsError() && o.at >= w.measureFrom {
-		w.tally.failure(string(r.Line[:min(len(r.Line), maxFailureText)]), 1)
-	}
-}
-
-// finish counts an operation that has been answered, or, with StatusInvalid, has failed.
-func (w *worker) finish(c *conn, o *op, status protocol.Status) {
-	if c.watch != nil {
-		c.watch.done(o, status)
-	}
-	latency := w.now - o.at
-	record(w.window, latency)
-	if o.at < w.measureFrom {
-		return
-	}
-	w.tally.record(o.kind, latency)
-	w.tally.done++
-	w.tally.statuses[status]++
-	if o.kind == kindGet && status != protocol.StatusInvalid && !status.IsError() {
-		w.tally.hits += int64(o.hits)
-		w.tally.misses += int64(o.width - o.hits)
-	}
 }
 
 // flush hands w.out, after what c still has to send, to the kernel.

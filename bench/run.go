@@ -32,7 +32,7 @@ type run struct {
 	reported []int                     // guarded by mu: how many workers have reported the second
 	spare    []*hdrhistogram.Histogram // guarded by mu: empty ones
 
-	workers []*worker
+	drivers []driver
 	cpu     CPU // of the tool from the end of the warm-up on; set when drive returns
 }
 
@@ -43,6 +43,10 @@ func newRun(cfg *Config, streams func(conn int) (stream, observer)) (*run, error
 		return nil, err
 	}
 	r := &run{cfg: cfg, address: addr, streams: streams, warmup: cfg.Warmup}
+	if cfg.Client == gomemcacheClient {
+		r.drivers = []driver{newGoClient(r)}
+		return r, nil
+	}
 	socks, err := r.dialAll()
 	if err != nil {
 		return nil, err
@@ -50,15 +54,28 @@ func newRun(cfg *Config, streams func(conn int) (stream, observer)) (*run, error
 	for i := range cfg.threads() {
 		w, err := r.newWorker(i, socks)
 		if err != nil {
-			for _, w := range r.workers {
-				w.leave()
+			for _, d := range r.drivers {
+				d.leave()
 			}
 			return nil, err
 		}
-		r.workers = append(r.workers, w)
+		r.drivers = append(r.drivers, w)
 	}
 	return r, nil
 }
+
+// A driver sends a part of a run's load.
+type driver interface {
+	// loop sends, and returns when all is answered, or some time after the run's end.
+	loop() error
+	// leave closes everything; for a driver whose loop never ran.
+	leave()
+	// recorded gives what was measured, after loop.
+	recorded() *recorder
+}
+
+// clock is the time since the run's start.
+func (r *run) clock() time.Duration { return time.Since(r.begun) }
 
 // dialAll opens every conn before the first operation, some at a time.
 func (r *run) dialAll() ([]net.Conn, error) {
@@ -95,27 +112,15 @@ func (r *run) newWorker(i int, socks []net.Conn) (*worker, error) {
 		return nil, err
 	}
 	w := &worker{
-		run: r, meta: r.cfg.Meta, poller: poller,
-		clock:       func() time.Duration { return time.Since(r.begun) },
-		measureFrom: r.warmup, until: r.warmup + r.cfg.Duration,
-		even:    r.cfg.Arrivals == "even",
-		scratch: make([]byte, scratchSize), tally: newTally(),
-		window: newHistogram(), windowEnd: firstWindow(r.warmup),
-		dialed: make(chan dialed, r.cfg.Conns),
-	}
-	if r.cfg.Rate > 0 {
-		w.interval = float64(time.Second) * float64(r.cfg.Conns) / r.cfg.Rate
+		recorder: newRecorder(r), meta: r.cfg.Meta, pace: newPace(r.cfg), poller: poller,
+		scratch: make([]byte, scratchSize),
+		dialed:  make(chan dialed, r.cfg.Conns),
 	}
 	for n := i; n < len(socks); n += r.cfg.threads() {
 		c := &conn{id: len(w.conns), ring: make([]op, r.cfg.Pipeline), quota: share(r.cfg.Requests, n, len(socks))}
 		c.stream, c.watch = r.streams(n)
 		c.arrivals = rand.New(rand.NewPCG(r.cfg.Seed, 1<<62+uint64(n)))
-		if w.interval > 0 {
-			c.due = time.Duration(w.interval * float64(n) / float64(len(socks)))
-			if !w.even {
-				c.due = w.gap(c)
-			}
-		}
+		c.due = w.pace.first(c.arrivals, n, len(socks))
 		if c.socket, err = poller.add(c.id, socks[n]); err != nil {
 			return nil, err
 		}
@@ -147,10 +152,10 @@ func (r *run) drive(ctx context.Context, tick func(w window)) (*tally, error) {
 		defer r.mu.Unlock()
 		warm = CPU{User: user, System: system}
 	})
-	errs := make([]error, len(r.workers))
+	errs := make([]error, len(r.drivers))
 	var wait sync.WaitGroup
-	for i, w := range r.workers {
-		wait.Go(func() { errs[i] = w.loop() }) // ends by itself, at the latest when the time is over
+	for i, d := range r.drivers {
+		wait.Go(func() { errs[i] = d.loop() }) // ends by itself, at the latest when the time is over
 	}
 	done := make(chan struct{})
 	go func() { wait.Wait(); close(done) }()
@@ -176,8 +181,8 @@ func (r *run) drive(ctx context.Context, tick func(w window)) (*tally, error) {
 	r.mu.Unlock()
 	r.deliver(second, true, tick)
 	total := newTally()
-	for _, w := range r.workers {
-		total.add(w.tally)
+	for _, d := range r.drivers {
+		total.add(d.recorded().tally)
 	}
 	return total, errors.Join(errs...)
 }
@@ -216,7 +221,7 @@ type window struct {
 // deliver gives tick each second from the given one on that all workers have reported (final: that any has), and says which
 // is next.
 func (r *run) deliver(second int, final bool, tick func(window)) int {
-	complete := len(r.workers)
+	complete := len(r.drivers)
 	if final {
 		complete = 1
 	}
@@ -241,8 +246,8 @@ func (r *run) deliver(second int, final bool, tick func(window)) int {
 // measured is the time from the end of the warm-up to the end of the load, as far as it came.
 func (r *run) measured() time.Duration {
 	var last time.Duration
-	for _, w := range r.workers {
-		last = max(last, min(w.ended, w.until))
+	for _, d := range r.drivers {
+		last = max(last, min(d.recorded().ended, r.warmup+r.cfg.Duration))
 	}
 	return max(last-r.warmup, 0)
 }
@@ -258,12 +263,4 @@ func (r *run) ended(ctx context.Context) string {
 		return "stream"
 	}
 	return "duration"
-}
-
-// firstWindow is the length of the first window, so that the end of the warm-up is the end of one.
-func firstWindow(warmup time.Duration) time.Duration {
-	if rest := warmup % windowLength; rest > 0 {
-		return rest
-	}
-	return windowLength
 }

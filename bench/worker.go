@@ -7,8 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/HdrHistogram/hdrhistogram-go"
-
 	"mcproxy/protocol"
 )
 
@@ -18,31 +16,20 @@ import (
 //	     ─► conns whose next arrival is due (open loop): next operations ─► one write
 //	     ─► at times: operations without an answer, the second's figures, new sockets for broken conns
 type worker struct {
-	run         *run
-	clock       func() time.Duration // since the run's start
-	meta        bool
-	measureFrom time.Duration // operations that were to be sent before it do not count
-	until       time.Duration // no operation begins after it
-	interval    float64       // open loop: mean nanoseconds between the arrivals of one conn; 0 is a closed loop
-	even        bool
-	stopAt      time.Duration // when a stop, or the end, was noticed; 0 before
-	ended       time.Duration // when the last answer came, or the stop
+	recorder
+	meta   bool
+	pace   pace
+	stopAt time.Duration // when a stop, or the end, was noticed; 0 before
 
 	poller *poller
 	conns  []*conn
 	dues   dueHeap // open loop: the conns that have room, by their next arrival
 	ids    []int32
 
-	now      time.Duration // of the last look at the clock
 	response protocol.Response
 	scratch  []byte // read into, when no answer has begun
 	out      []byte // composed in
 	spares   [][]byte
-	tally    *tally
-
-	window    *hdrhistogram.Histogram // the present second's latencies
-	windowEnd time.Duration
-	index     int // of the window
 
 	nextCheck time.Duration
 	broken    []*conn // wait for a new socket
@@ -71,7 +58,7 @@ const (
 func (w *worker) loop() error {
 	runtime.LockOSThread() // for the precise timer; the thread ends with the goroutine
 	precise()
-	w.now = w.clock()
+	w.now = w.run.clock()
 	for _, c := range w.conns {
 		if err := w.fill(c); err != nil {
 			w.fail(c, err)
@@ -85,7 +72,7 @@ func (w *worker) loop() error {
 		for _, id := range w.ids {
 			w.serve(w.conns[id])
 		}
-		w.now = w.clock()
+		w.now = w.run.clock()
 		w.arrive()
 		if w.now >= w.windowEnd {
 			w.closeWindow()
@@ -153,7 +140,7 @@ func (w *worker) prepare(c *conn) (wake time.Duration, ok bool) {
 		}
 		c.held = true
 	}
-	if w.interval > 0 && !o.follows && c.due > w.now {
+	if w.pace.open() && !o.follows && c.due > w.now {
 		return c.due, false
 	}
 	return 0, true
@@ -165,9 +152,9 @@ func (w *worker) begin(c *conn) {
 	c.held = false
 	o.sent = w.now
 	switch {
-	case w.interval > 0 && !o.follows:
+	case w.pace.open() && !o.follows:
 		o.at = c.due
-		c.due += w.gap(c)
+		c.due += w.pace.gap(c.arrivals)
 	case o.at == 0:
 		o.at = w.now
 	}
@@ -181,16 +168,13 @@ func (w *worker) begin(c *conn) {
 	w.out = appendOp(w.out, o, w.meta)
 }
 
-// measuring says whether what passes now counts.
-func (w *worker) measuring() bool { return w.now >= w.measureFrom }
-
 // sleep is how long wait may take.
 func (w *worker) sleep() time.Duration {
 	until := min(w.now+maxWait, w.windowEnd)
 	if len(w.dues) > 0 {
 		until = min(until, w.dues[0].at)
 	}
-	return max(until-w.clock(), 0)
+	return max(until-w.run.clock(), 0)
 }
 
 // finished says whether nothing is left to do.
@@ -236,13 +220,13 @@ func (w *worker) fail(c *conn, err error) {
 	c.socket, c.watching = nil, false
 	c.in, c.need = w.release(c.in), 0
 	c.out, c.taken = w.release(c.out), 0
-	w.now = w.clock()
+	w.now = w.run.clock()
 	if w.measuring() {
 		w.tally.broken += int64(c.inFlight)
 		w.tally.failure(truncate(err.Error()), 1)
 	}
 	for c.inFlight > 0 {
-		w.finish(c, c.oldest(), protocol.StatusInvalid)
+		w.finish(c.watch, c.oldest(), protocol.StatusInvalid)
 		c.pop()
 	}
 	w.broken = append(w.broken, c)
@@ -297,22 +281,15 @@ func (w *worker) revive(d dialed) {
 	}
 }
 
-// closeWindow reports a second that has passed and begins the next.
-func (w *worker) closeWindow() {
-	w.window = w.run.report(w.index, w.window)
-	w.index++
-	w.windowEnd += windowLength
-}
-
 // leave counts what an open loop did not get to send and closes everything.
 func (w *worker) leave() {
 	end := min(w.now, w.until)
-	if w.ended = w.now; w.stopAt > 0 {
+	if w.stopAt > 0 {
 		w.ended = w.stopAt
 	}
 	for _, c := range w.conns {
-		if w.interval > 0 && c.due < end && c.quota != 0 {
-			w.tally.late += int64(float64(end-max(c.due, w.measureFrom)) / w.interval)
+		if c.quota != 0 {
+			w.tally.late += w.pace.late(max(c.due, w.measureFrom), end)
 		}
 		if c.inFlight > 0 {
 			w.fail(c, fmt.Errorf("no answer %v after the end", grace))
@@ -326,6 +303,6 @@ func (w *worker) leave() {
 			d.sock.Close()
 		}
 	}
-	w.run.report(w.index, w.window)
+	w.close()
 	w.poller.close()
 }

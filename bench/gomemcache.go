@@ -1,0 +1,250 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/bradfitz/gomemcache/memcache"
+
+	"mcproxy/protocol"
+)
+
+// A goClient sends a load through gomemcache, the client that most Go applications have: one Client, and a goroutine for
+// each conn, each with one operation at a time. So its figures are what an application sees, the client's own time and the
+// scheduler's included.
+type goClient struct {
+	client *memcache.Client
+	cfg    *Config
+	pace   pace
+
+	sent, received atomic.Int64 // bytes since the start
+
+	mu       sync.Mutex
+	recorder // guarded by mu
+
+	goers []*goer
+}
+
+// A goer is one goroutine's stream.
+type goer struct {
+	*goClient
+	stream   stream
+	watch    observer // may be nil
+	quota    int64    // operations that it may still begin; < 0: no limit
+	due      time.Duration
+	arrivals *rand.Rand
+}
+
+func newGoClient(r *run) *goClient {
+	g := &goClient{client: memcache.New(r.address.name), cfg: r.cfg, pace: newPace(r.cfg), recorder: newRecorder(r)}
+	g.client.Timeout, g.client.MaxIdleConns = r.cfg.Timeout, r.cfg.Conns
+	g.client.DialContext = func(ctx context.Context, network, name string) (net.Conn, error) {
+		var dialer net.Dialer
+		conn, err := dialer.DialContext(ctx, network, name)
+		if err != nil {
+			return nil, err
+		}
+		return &countedConn{Conn: conn, client: g}, nil
+	}
+	for i := range r.cfg.Conns {
+		a := &goer{
+			goClient: g, quota: share(r.cfg.Requests, i, r.cfg.Conns),
+			arrivals: rand.New(rand.NewPCG(r.cfg.Seed, 1<<62+uint64(i))),
+		}
+		a.stream, a.watch = r.streams(i)
+		a.due = a.pace.first(a.arrivals, i, r.cfg.Conns)
+		g.goers = append(g.goers, a)
+	}
+	return g
+}
+
+// A countedConn counts the bytes of the measured time.
+type countedConn struct {
+	net.Conn
+	client *goClient
+}
+
+func (c *countedConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if c.client.run.clock() >= c.client.measureFrom {
+		c.client.received.Add(int64(n))
+	}
+	return n, err
+}
+
+func (c *countedConn) Write(p []byte) (int, error) {
+	if c.client.run.clock() >= c.client.measureFrom {
+		c.client.sent.Add(int64(len(p)))
+	}
+	return c.Conn.Write(p)
+}
+
+func (g *goClient) loop() error {
+	var wait sync.WaitGroup
+	for _, a := range g.goers {
+		wait.Go(a.loop) // ends by itself; loop waits
+	}
+	wait.Wait()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.now = g.run.clock()
+	g.ended = g.now
+	for _, a := range g.goers {
+		if a.quota != 0 {
+			g.tally.late += g.pace.late(max(a.due, g.measureFrom), min(g.now, g.until))
+		}
+	}
+	g.tally.sentOut, g.tally.received = g.sent.Load(), g.received.Load()
+	g.close()
+	return g.client.Close()
+}
+
+func (g *goClient) leave() {}
+
+// loop sends one operation after the other until the end.
+func (a *goer) loop() {
+	var o op
+	for {
+		now := a.run.clock()
+		if a.run.stopped.Load() || now >= a.until || a.quota == 0 {
+			return
+		}
+		o.reset()
+		switch a.stream.next(&o, max(now, a.due)) {
+		case ended:
+			return
+		case later:
+			if !a.sleep(max(o.at, now+time.Millisecond)) {
+				return
+			}
+			continue
+		}
+		if a.pace.open() && !o.follows {
+			if !a.sleep(a.due) {
+				return
+			}
+			o.at = a.due
+			a.due += a.pace.gap(a.arrivals)
+		}
+		o.sent = a.run.clock()
+		if o.at == 0 {
+			o.at = o.sent
+		}
+		if o.at >= a.measureFrom && a.quota > 0 {
+			a.quota--
+		}
+		if a.watch != nil {
+			a.watch.sending(&o)
+		}
+		items, status, err := a.do(&o)
+		a.answered(&o, items, status, err)
+	}
+}
+
+// sleep waits until a moment of the run's clock; not when the run ends before.
+func (a *goer) sleep(until time.Duration) bool {
+	for {
+		now := a.run.clock()
+		if a.run.stopped.Load() || now >= a.until {
+			return false
+		}
+		if now >= until {
+			return true
+		}
+		time.Sleep(min(until-now, maxWait))
+	}
+}
+
+// answered counts an operation. items are in the order of the keys asked for.
+func (a *goer) answered(o *op, items []*memcache.Item, status protocol.Status, err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.now = a.run.clock()
+	for _, item := range items {
+		a.unit(a.watch, o, &protocol.Response{
+			Status: protocol.StatusHit, Key: []byte(item.Key), ClientFlags: item.Flags, Value: item.Value,
+		})
+	}
+	if err != nil && o.at >= a.measureFrom {
+		a.tally.failure(truncate(err.Error()), 1)
+		var netError net.Error
+		switch {
+		case errors.As(err, &netError) && netError.Timeout():
+			a.tally.timeouts++
+			a.tally.broken++
+		case status == protocol.StatusInvalid:
+			a.tally.broken++
+		}
+	}
+	a.finish(a.watch, o, status)
+	for a.now >= a.windowEnd {
+		a.closeWindow()
+	}
+}
+
+// do sends one operation and waits for its answer. err is for what is no ordinary answer.
+func (a *goer) do(o *op) (items []*memcache.Item, status protocol.Status, err error) {
+	key := string(o.key)
+	switch o.verb {
+	case protocol.Get:
+		return a.get(o)
+	case protocol.Set:
+		status, err = protocol.StatusStored, a.client.Set(itemOf(o))
+	case protocol.Add:
+		status, err = protocol.StatusStored, a.client.Add(itemOf(o))
+	case protocol.Delete:
+		status, err = protocol.StatusDeleted, a.client.Delete(key)
+	case protocol.Touch:
+		status, err = protocol.StatusTouched, a.client.Touch(key, o.exptime)
+	case protocol.Incr:
+		status = protocol.StatusNumber
+		_, err = a.client.Increment(key, o.delta)
+	default:
+		return nil, protocol.StatusInvalid, errors.New("gomemcache has no " + o.verb.String())
+	}
+	switch {
+	case err == nil:
+		return nil, status, nil
+	case errors.Is(err, memcache.ErrCacheMiss):
+		return nil, protocol.StatusNotFound, nil
+	case errors.Is(err, memcache.ErrNotStored):
+		return nil, protocol.StatusNotStored, nil
+	}
+	return nil, protocol.StatusInvalid, err
+}
+
+func (a *goer) get(o *op) (items []*memcache.Item, status protocol.Status, err error) {
+	if o.width == 1 {
+		item, err := a.client.Get(string(o.key))
+		switch {
+		case err == nil:
+			return []*memcache.Item{item}, protocol.StatusHit, nil
+		case errors.Is(err, memcache.ErrCacheMiss):
+			return nil, protocol.StatusMiss, nil
+		}
+		return nil, protocol.StatusInvalid, err
+	}
+	var keys []string
+	for key, rest := protocol.NextKey(o.key); key != nil; key, rest = protocol.NextKey(rest) {
+		keys = append(keys, string(key))
+	}
+	found, err := a.client.GetMulti(keys)
+	if err != nil {
+		return nil, protocol.StatusInvalid, err
+	}
+	for _, key := range keys { // a key asked for twice is found twice
+		if item, ok := found[key]; ok {
+			items = append(items, item)
+		}
+	}
+	return items, protocol.StatusEnd, nil
+}
+
+func itemOf(o *op) *memcache.Item {
+	return &memcache.Item{Key: string(o.key), Value: o.value, Flags: o.flags, Expiration: o.exptime}
+}
