@@ -2,10 +2,12 @@ package bench
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 )
+
+// toolName is what the JSON says has made it.
+const toolName = "mcproxy bench"
 
 // Progress is what a live line shows.
 type Progress struct {
@@ -33,7 +35,7 @@ func Run(ctx context.Context, cfg Config, progress func(Progress)) (*Result, err
 	if err != nil {
 		return nil, err
 	}
-	result := &Result{Tool: "mcproxy bench", Endpoint: cfg.Endpoint, ServerVersion: version, Options: &cfg}
+	result := &Result{Tool: toolName, Endpoint: cfg.Endpoint, ServerVersion: version, Options: &cfg}
 	l, err := newLoad(&cfg)
 	if err != nil {
 		return nil, err
@@ -43,11 +45,23 @@ func Run(ctx context.Context, cfg Config, progress func(Progress)) (*Result, err
 			return nil, err
 		}
 	}
+	backends, err := watchBackends(cfg.Backends, cfg.Timeout)
+	if err != nil {
+		return nil, err
+	}
 	r, err := newRun(&cfg, l.stream)
 	if err != nil {
 		return nil, err
 	}
-	return result, errors.Join(result.measure(ctx, r, progress), l.report(ctx, result))
+	if err := result.measure(ctx, r, progress); err != nil {
+		return nil, err
+	}
+	if backends != nil {
+		if result.Backends, err = backends.figures(); err != nil {
+			return nil, err
+		}
+	}
+	return result, l.report(ctx, result)
 }
 
 // measure drives r and takes what it measured.

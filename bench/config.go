@@ -52,6 +52,9 @@ type Config struct {
 	Seed    uint64 `json:"seed"`
 	Prefill bool   `json:"prefill"` // set every key first
 
+	// Backends are the servers behind the endpoint, host:port,host:port, whose own counters are read before and after.
+	Backends string `json:"backends"`
+
 	// The workload keystone-tokens.
 	Users        int     `json:"users"`         // beside the service users
 	ServiceUsers string  `json:"service_users"` // their ids, with commas between

@@ -37,6 +37,7 @@ type Result struct {
 	Timeline []Second           `json:"timeline"`
 	CPU      CPU                `json:"cpu"`
 	Keystone *KeystoneFigures   `json:"keystone,omitempty"`
+	Backends *Backends          `json:"backends,omitempty"`
 	Verify   *Verification      `json:"verify,omitempty"`
 	all      *hdrhistogram.Histogram
 }

@@ -22,6 +22,7 @@ func (r *Result) WriteSummary(out io.Writer) error {
 	r.writeTrouble(&b)
 	r.Verify.write(&b)
 	r.Keystone.write(&b)
+	r.Backends.write(&b)
 	b.WriteByte('\n')
 	r.writeLatencies(&b)
 	fmt.Fprintf(&b, "\nthe tool itself used %.2f s user and %.2f s system: %.0f answers a CPU second\n",
@@ -61,6 +62,26 @@ func (v *Verification) write(b *strings.Builder) {
 	for _, o := range v.Offenders {
 		fmt.Fprintf(b, "  %s: conn %d read key %q and found %s, want %s\n", o.Kind, o.Conn, o.Key, o.Found, o.Want)
 	}
+}
+
+func (s *Backends) write(b *strings.Builder) {
+	if s == nil {
+		return
+	}
+	b.WriteByte('\n')
+	table := tabwriter.NewWriter(b, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(table, "backend\toperations\tgets\tsets\tread\twritten\t")
+	for _, one := range s.Each {
+		name := one.Address
+		if one.Restarted {
+			name += " (restarted)"
+		}
+		fmt.Fprintf(table, "%s\t%d\t%d\t%d\t%s\t%s\t\n", name, one.Operations, one.Gets, one.Sets,
+			bytesText(float64(one.BytesRead)), bytesText(float64(one.BytesWritten)))
+	}
+	_ = table.Flush() // to memory
+	fmt.Fprintf(b, "busiest backend over the mean: %.3f of operations, %.3f of bytes; Jain's index: %.3f and %.3f\n",
+		s.OperationsMaxMean, s.BytesMaxMean, s.OperationsJain, s.BytesJain)
 }
 
 func (f *KeystoneFigures) write(b *strings.Builder) {
