@@ -18,7 +18,10 @@ func AppendRequest(dst []byte, req *Request) []byte {
 	case Set, Add, Replace, Append, Prepend, CAS:
 		return appendStorage(dst, req)
 	case Delete:
-		return AppendDelete(dst, req.Key)
+		if len(req.Arg) == 0 {
+			return AppendDelete(dst, req.Key)
+		}
+		dst = appendTokens(appendWord(dst, Delete, req.Key), req.Arg)
 	case Incr, Decr:
 		dst = appendWord(dst, v, req.Key)
 		dst = appendUint(dst, req.Delta)

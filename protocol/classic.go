@@ -73,7 +73,8 @@ func (req *Request) parseStorage(rest []byte) {
 	}
 }
 
-// parseDelete parses <key> [noreply]. More tokens are ignored, the 0 of old clients among them. Newest memcached takes
+// parseDelete parses <key> [0] [noreply]. What 1.6.18 answers with an error, and newest memcached ignores, is left to the
+// backend, which answers once in any case; but not before a noreply, where 1.6.18 would be silent. Newest memcached takes
 // the key of "delete noreply" for noreply too and deletes it without an answer; here, as in 1.6.18, it is a key only.
 func (req *Request) parseDelete(rest []byte) {
 	key, rest := NextKey(rest)
@@ -83,9 +84,22 @@ func (req *Request) parseDelete(rest []byte) {
 	}
 	req.Key = key
 	req.NoReply = endsNoReply(rest)
+	if junk := lastTwo(trim(rest)); !req.NoReply && len(junk) > 0 && string(junk) != "0" {
+		req.Arg = junk
+	}
 	if len(key) > MaxKeyLen {
 		req.refuse(BadFormat, req.NoReply)
 	}
+}
+
+// lastTwo gives the last two tokens of a trimmed list, or all of it if it has fewer. 1.6.18 counts no more than 24 tokens and
+// would take a noreply among many for the last.
+func lastTwo(list []byte) []byte {
+	i := bytes.LastIndexByte(list, ' ')
+	if i < 0 {
+		return list
+	}
+	return list[bytes.LastIndexByte(trim(list[:i]), ' ')+1:]
 }
 
 // parseNumeric parses incr's and decr's <key> <delta> [noreply] and touch's <key> <exptime> [noreply].

@@ -36,7 +36,9 @@ type Request struct {
 	Opaque    []byte
 	Mode      byte
 
-	Arg []byte // Stats: everything after "stats", trimmed of blanks; nil without an argument
+	// Arg is everything after "stats", trimmed of blanks, or nil without an argument; or the last words of a delete that has
+	// words too many.
+	Arg []byte
 
 	// Refusal is the answer to a line that goes to no backend, CRLF included, when Verb is Refused; it is a constant. It is
 	// not sent when NoReply. Swallow is how many bytes after the line belong to it (its data block and CRLF) and must be

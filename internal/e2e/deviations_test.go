@@ -230,7 +230,10 @@ func usefulWords(r request) int {
 
 func hasExtraWords(r request) bool {
 	useful := usefulWords(r)
-	return useful > 0 && (len(r.words) > useful+1 || r.is("delete") && len(r.words) > useful && !r.noreply())
+	if r.is("delete") && !r.noreply() {
+		return false // the backend judges them
+	}
+	return useful > 0 && len(r.words) > useful+1
 }
 
 func dropExtraWords(r request) string {
