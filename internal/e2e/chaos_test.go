@@ -99,16 +99,20 @@ const (
 	chaosCounters = 5
 )
 
+// chaosRuns numbers the runs, so that each has keys of its own.
+var chaosRuns atomic.Int64
+
 func newChaos(ep endpoint, limit time.Duration, refusals bool) *chaos {
 	return &chaos{endpoint: ep, limit: limit, patience: answerTimeout, refusals: refusals, tally: map[string]int{}}
 }
 
 // start starts so many clients.
 func (c *chaos) start(seed uint64, clients int) {
+	run := chaosRuns.Add(1)
 	owned := make([][]*versioned, clients)
 	for i := range clients {
 		for j := range chaosKeys {
-			owned[i] = append(owned[i], &versioned{name: fmt.Sprintf("chaos-%d-%d", i, j), counter: j < chaosCounters})
+			owned[i] = append(owned[i], &versioned{name: fmt.Sprintf("chaos%d-%d-%d", run, i, j), counter: j < chaosCounters})
 		}
 		c.keys = append(c.keys, owned[i]...)
 	}

@@ -183,10 +183,11 @@ func TestFailingBackendOneOfTwo(t *testing.T) {
 		servers := []*memcachedtest.Server{memcachedtest.Start(t), memcachedtest.Start(t)}
 		s := startProxy(t, failingPool(onError, servers...))
 		conn := s.dial(t)
-		request := "get"
+		var request strings.Builder
+		request.WriteString("get")
 		for i := range 40 {
 			key := fmt.Sprintf("k%d", i)
-			request += " " + key
+			request.WriteString(" " + key)
 			conn.ask(t, fmt.Sprintf("set %s 0 0 1\r\na\r\n", key), "STORED\r\n")
 		}
 		var want string
@@ -200,7 +201,7 @@ func TestFailingBackendOneOfTwo(t *testing.T) {
 		}
 		servers[1].Pause()
 		for range 5 { // while it counts as up, and while it is down
-			answer, closed, err := askWithNoop(conn, request+"\r\n")
+			answer, closed, err := askWithNoop(conn, request.String()+"\r\n")
 			if err != nil || closed || onError == pool.OnErrorMiss && answer != want+"END\r\n" || onError == pool.OnErrorError && !serverError.MatchString(answer) {
 				t.Errorf("on_error = %q: got %q (closed %v, %v), want the first backend's items or one error", onError, answer, closed, err)
 			}

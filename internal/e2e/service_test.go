@@ -42,7 +42,9 @@ func startService(t testing.TB, n int) *service {
 	if throughMemcached(t) {
 		return &service{endpoint: endpointOf(servers[0]), unix: endpointOf(memcachedtest.StartUnix(t)), memcached: true, servers: servers}
 	}
-	s := startProxy(t, poolOf(servers...))
+	p := poolOf(servers...)
+	p.Backend.Timeout = 10 * time.Second // these suites are about answers, not about a machine that is busy
+	s := startProxy(t, p)
 	s.servers = servers
 	return s
 }
@@ -64,18 +66,22 @@ func backends(servers []*memcachedtest.Server, weights ...int) []pool.BackendCon
 // startProxy runs a proxy with one pool; it ends with the test.
 func startProxy(t testing.TB, p pool.Config) *service {
 	t.Helper()
+	p.Name = "main"
+	return startProxyOf(t, proxy.Config{Pools: []pool.Config{p}})
+}
+
+// startProxyOf runs a proxy on a TCP port and a unix socket; it ends with the test.
+func startProxyOf(t testing.TB, cfg proxy.Config) *service {
+	t.Helper()
 	dir, err := os.MkdirTemp("", "mcproxy") // not t.TempDir: a socket's path has room for 107 bytes
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	p.Name = "main"
-	server, err := proxy.New(proxy.Config{
-		Listeners:    []proxy.Listener{{Network: "tcp", Address: "127.0.0.1:0"}, {Network: "unix", Address: filepath.Join(dir, "socket")}},
-		Workers:      2,
-		DrainTimeout: 2 * time.Second,
-		Pools:        []pool.Config{p},
-	}, zaptest.NewLogger(t, zaptest.Level(zap.WarnLevel)))
+	cfg.Listeners = []proxy.Listener{{Network: "tcp", Address: "127.0.0.1:0"}, {Network: "unix", Address: filepath.Join(dir, "socket")}}
+	cfg.Workers = 2
+	cfg.DrainTimeout = 2 * time.Second
+	server, err := proxy.New(cfg, zaptest.NewLogger(t, zaptest.Level(zap.ErrorLevel)))
 	if err != nil {
 		t.Fatalf("start the proxy: %v", err)
 	}
