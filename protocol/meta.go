@@ -92,7 +92,8 @@ func (req *Request) scanFlags(most int) (refusal string) {
 	return ""
 }
 
-// parseMetaDebug parses <key> <flags>* of me, which reads no flag but a b that is the first.
+// parseMetaDebug parses <key> <flags>* of me, which reads no flag but a b that is the first. 1.6.18 answers with the decoded key
+// as it is: one that holds a line end would put answers of its own into the stream.
 func (req *Request) parseMetaDebug(rest []byte) {
 	key, rest := NextKey(rest)
 	if len(key) == 0 || len(key) > MaxKeyLen {
@@ -103,7 +104,7 @@ func (req *Request) parseMetaDebug(rest []byte) {
 	req.MetaFlags = trim(rest)
 	if first, _ := NextKey(rest); string(first) == "b" {
 		req.Base64 = true
-		if !req.decodeKey() {
+		if !req.decodeKey() || bytes.IndexByte(req.Key, '\n') >= 0 {
 			req.refuse(BadFormat, false)
 		}
 	}

@@ -384,6 +384,8 @@ var requestTable = []struct{ line, want string }{
 	{"me Zm9v b", `me "foo" base64="Zm9v" b`},
 	{"me Zm9v k b", `me "Zm9v" k b`},
 	{"me k q q !", `me "k" q q !`},
+	{"me YSBi b", `me "a b" base64="YSBi" b`},
+	{"me YQpi b", badFormat},
 	{"me !!! b", badFormat},
 	{"me", badFormat},
 	{"me " + key251, badFormat},
