@@ -12,8 +12,9 @@ import (
 )
 
 const (
-	firstWindow  = 64       // requests of one client under way at first; doubled each time the client could use more
+	firstWindow  = 16       // requests of one client under way at first; doubled each time the client could use more
 	maxWindow    = 1024     // and at most
+	maxExpected  = 2 << 20  // bytes of answers that the requests under way may be expected to bring
 	maxUnsent    = 1 << 20  // bytes of answers that wait for a client to read them, before its requests wait too
 	maxFlight    = 1 << 20  // bytes of values of one client that backends have not answered for, before its next request waits
 	maxLine      = 32 << 20 // bytes of one request line; only a retrieval of very many keys comes near
@@ -40,6 +41,7 @@ type session struct {
 	pending    int            // how many
 	held       int            // bytes of answers that wait for an older one
 	flight     int            // bytes of the pending requests' values
+	usual      int            // bytes of an answer, a moving average
 	window     int            // pending may come up to it
 
 	interest epoll.Events // what the kernel watches for
@@ -209,7 +211,8 @@ func (s *session) consume(data []byte) (used int) {
 
 // mustWait says whether the client has had enough of us for the moment.
 func (s *session) mustWait() bool {
-	return s.pending >= s.window || len(s.out)-s.sent+s.held > maxUnsent || s.flight > maxFlight
+	return s.pending >= s.window || s.pending*s.usual > maxExpected ||
+		len(s.out)-s.sent+s.held > maxUnsent || s.flight > maxFlight
 }
 
 // reject ends a stream that cannot go on; what was asked before is still answered.
@@ -364,6 +367,7 @@ func (s *session) Finish(x *pool.Exchange, answer []byte) {
 		return
 	}
 	s.flight -= x.Size
+	s.usual += (len(answer) - s.usual) / 4
 	if s.head != x {
 		if len(answer) > 0 {
 			x.Held = append(s.w.loop.Buffers.Get(len(answer)), answer...)
