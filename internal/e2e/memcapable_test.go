@@ -1,0 +1,41 @@
+package e2e
+
+import (
+	"context"
+	"os/exec"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// TestClientsMemcapable runs libmemcached's own test of servers: what memcached passes, the proxy must pass.
+func TestClientsMemcapable(t *testing.T) {
+	capable := program(t, "libmemcached-tools", "memccapable", "memcapable")
+	want := memcapable(t, capable, endpointOf(startMemcached(t)))
+	if len(want) < 25 {
+		t.Fatalf("memcached itself is given %d verdicts: %v", len(want), want)
+	}
+	got := memcapable(t, capable, startService(t, 1).endpoint)
+	for name, passed := range want {
+		if passed && !got[name] {
+			t.Errorf("%s: failed, and memcached itself passes", name)
+		}
+	}
+}
+
+// verdict is a line of memcapable's output: a name padded to 40 columns, and "[pass]" if so. What failed is told on
+// standard error, in between.
+var verdict = regexp.MustCompile(`(ascii.{35})(\[pass\])?`)
+
+func memcapable(t *testing.T, program string, ep endpoint) map[string]bool {
+	ctx, cancel := context.WithTimeout(context.Background(), programTimeout)
+	defer cancel()
+	host, port, _ := strings.Cut(ep.address, ":")
+	out, err := exec.CommandContext(ctx, program, "-h", host, "-p", port, "-a", "-t", "5").Output()
+	verdicts := map[string]bool{}
+	for _, m := range verdict.FindAllStringSubmatch(string(out), -1) {
+		verdicts[strings.TrimSpace(m[1])] = m[2] != ""
+	}
+	t.Logf("%s: %d verdicts, %v", ep, len(verdicts), err)
+	return verdicts
+}
