@@ -55,6 +55,10 @@ type Config struct {
 	// Backends are the servers behind the endpoint, host:port,host:port, whose own counters are read before and after.
 	Backends string `json:"backends"`
 
+	// The workloads trace and commands.
+	File  string  `json:"file"`  // that is replayed; - is the standard input
+	Speed float64 `json:"speed"` // 1 is as recorded, 2 twice as fast; 0: as fast as the endpoint answers
+
 	// The workload keystone-tokens.
 	Users        int     `json:"users"`         // beside the service users
 	ServiceUsers string  `json:"service_users"` // their ids, with commas between
@@ -154,7 +158,7 @@ func (c *Config) Check() error {
 }
 
 // WorkloadNames are the workloads that Config.Workload may name.
-func WorkloadNames() []string { return []string{mixed, keystoneTokens} }
+func WorkloadNames() []string { return []string{mixed, keystoneTokens, traceReplay, commandReplay} }
 
 // The clients.
 const (
@@ -166,6 +170,8 @@ const (
 const (
 	mixed          = "mixed"
 	keystoneTokens = "keystone-tokens"
+	traceReplay    = "trace"
+	commandReplay  = "commands"
 )
 
 func (c *Config) checkWorkload() []error {
@@ -178,10 +184,16 @@ func (c *Config) checkWorkload() []error {
 	must(slices.Contains(WorkloadNames(), c.Workload), "workload %q: want %s", c.Workload, strings.Join(WorkloadNames(), ", "))
 	if c.Workload != mixed {
 		must(!c.Verify, "verify: only with the workload mixed")
+		must(!c.Meta, "meta: only with the workload mixed")
+	}
+	if c.Workload == traceReplay || c.Workload == commandReplay {
+		must(c.File != "", "file: the workload %s replays one", c.Workload)
+		must(c.Speed >= 0 && c.Speed <= 1e6, "speed %v: want 0 (as fast as the endpoint answers) to 1000000", c.Speed)
+		must(c.Speed == 0 || c.Rate == 0, "speed and rate exclude each other")
+		must(c.Workload == traceReplay || c.Client == rawClient, "client gomemcache: cannot send the workload commands")
 	}
 	if c.Workload == keystoneTokens {
 		must(c.Pipeline == 1, "pipeline %d: a client of keystone-tokens sends one operation at a time", c.Pipeline)
-		must(!c.Meta, "meta: keystone-tokens has classic commands alone")
 		must(c.Users >= 0 && c.Users <= 10_000_000, "users %d: want 0 to 10000000", c.Users)
 		must(!strings.ContainsFunc(c.ServiceUsers, func(r rune) bool { return r <= ' ' || r == 0x7f }) && len(c.ServiceUsers) > 0,
 			"service-users %q: want ids with commas between", c.ServiceUsers)

@@ -191,12 +191,18 @@ func (a *goer) answered(o *op, items []*memcache.Item, status protocol.Status, e
 func (a *goer) do(o *op) (items []*memcache.Item, status protocol.Status, err error) {
 	key := string(o.key)
 	switch o.verb {
-	case protocol.Get:
+	case protocol.Get, protocol.Gets: // the client sends gets for both
 		return a.get(o)
 	case protocol.Set:
 		status, err = protocol.StatusStored, a.client.Set(itemOf(o))
 	case protocol.Add:
 		status, err = protocol.StatusStored, a.client.Add(itemOf(o))
+	case protocol.Replace:
+		status, err = protocol.StatusStored, a.client.Replace(itemOf(o))
+	case protocol.Append:
+		status, err = protocol.StatusStored, a.client.Append(itemOf(o))
+	case protocol.Prepend:
+		status, err = protocol.StatusStored, a.client.Prepend(itemOf(o))
 	case protocol.Delete:
 		status, err = protocol.StatusDeleted, a.client.Delete(key)
 	case protocol.Touch:
@@ -204,6 +210,9 @@ func (a *goer) do(o *op) (items []*memcache.Item, status protocol.Status, err er
 	case protocol.Incr:
 		status = protocol.StatusNumber
 		_, err = a.client.Increment(key, o.delta)
+	case protocol.Decr:
+		status = protocol.StatusNumber
+		_, err = a.client.Decrement(key, o.delta)
 	default:
 		return nil, protocol.StatusInvalid, errors.New("gomemcache has no " + o.verb.String())
 	}

@@ -29,6 +29,16 @@ func newLoad(cfg *Config) (*load, error) {
 			report: func(ctx context.Context, r *Result) (err error) { r.Keystone, err = k.figures(ctx); return err },
 		}, nil
 	}
+	if cfg.Workload == traceReplay || cfg.Workload == commandReplay {
+		p, err := newReplay(cfg)
+		if err != nil {
+			return nil, err
+		}
+		return &load{
+			stream: func(conn int) (stream, observer) { return replayStream{p, conn}, nil },
+			report: func(_ context.Context, r *Result) (err error) { r.Replay, err = p.report(); return err },
+		}, nil
+	}
 	m, err := newMix(cfg)
 	if err != nil {
 		return nil, err

@@ -150,6 +150,8 @@ func (o *op) shape(meta bool) (protocol.Shape, int) {
 		return protocol.ShapeMeta, o.width
 	case o.width > 1 && o.verb.IsRetrieval():
 		return protocol.ShapeValues, 0
+	case o.verb == protocol.Stats:
+		return protocol.ShapeStats, 0
 	}
 	return o.verb.Shape(), 1
 }

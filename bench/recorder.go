@@ -37,7 +37,7 @@ func (r *recorder) measuring() bool { return r.now >= r.measureFrom }
 // unit counts one unit of an answer.
 func (r *recorder) unit(watch observer, o *op, resp *protocol.Response) {
 	o.units++
-	if resp.Status == protocol.StatusHit {
+	if resp.Status == protocol.StatusHit || resp.Status == protocol.StatusOK && o.verb == protocol.MetaGet {
 		o.hits++
 		if watch != nil {
 			watch.value(o, resp)
@@ -54,7 +54,7 @@ func (r *recorder) finish(watch observer, o *op, status protocol.Status) {
 		watch.done(o, status)
 	}
 	latency := r.now - o.at
-	record(r.window, latency)
+	note(r.window, latency)
 	if o.at < r.measureFrom {
 		return
 	}

@@ -38,6 +38,7 @@ type Result struct {
 	CPU      CPU                `json:"cpu"`
 	Keystone *KeystoneFigures   `json:"keystone,omitempty"`
 	Backends *Backends          `json:"backends,omitempty"`
+	Replay   *ReplayFigures     `json:"replay,omitempty"`
 	Verify   *Verification      `json:"verify,omitempty"`
 	all      *hdrhistogram.Histogram
 }

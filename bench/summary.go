@@ -21,6 +21,12 @@ func (r *Result) WriteSummary(out io.Writer) error {
 	}
 	r.writeTrouble(&b)
 	r.Verify.write(&b)
+	if r.Replay != nil {
+		fmt.Fprintf(&b, "%s: %d commands replayed, %d lines skipped\n", r.Options.File, r.Replay.Commands, r.Replay.Skipped)
+		if r.Replay.Skipped > 0 {
+			fmt.Fprintf(&b, "  %s\n", r.Replay.FirstSkipped)
+		}
+	}
 	r.Keystone.write(&b)
 	r.Backends.write(&b)
 	b.WriteByte('\n')

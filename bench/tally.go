@@ -19,7 +19,7 @@ func newHistogram() *hdrhistogram.Histogram {
 	return hdrhistogram.New(histogramFrom, histogramTo, histogramDigits)
 }
 
-func record(h *hdrhistogram.Histogram, latency time.Duration) {
+func note(h *hdrhistogram.Histogram, latency time.Duration) {
 	// The clamped value is in range, so there is no error.
 	_ = h.RecordValue(min(max(int64(latency), 0), histogramTo))
 }
@@ -62,7 +62,7 @@ func (t *tally) record(k kind, latency time.Duration) {
 		h = newHistogram()
 		t.latency[k] = h
 	}
-	record(h, latency)
+	note(h, latency)
 }
 
 // add counts other's figures in.
