@@ -192,6 +192,7 @@ func (c *conn) consume(data []byte) (used int) {
 		call := c.calls.at(0)
 		n, err := protocol.ParseResponse(data[used:], call.shape, r)
 		if err != nil || n > 0 && !c.fits(call, r) {
+			call.begun = true // bytes of an answer came, whosesoever: it is not asked again
 			c.fail(ErrProtocol)
 			return used
 		}

@@ -25,7 +25,7 @@ import (
 //
 //	# a comment, or nothing
 //	option on_error=error            before anything else: both pools' policy
-//	option timeout=50ms              before anything else: the backends' timeout
+//	option timeout=300ms              before anything else: the backends' timeout
 //	c> TEXT                          the client c (any name of letters and digits but a, b) sends TEXT and CRLF; \r, \n, \0, \xNN mean themselves
 //	c>> TEXT                         the same without CRLF
 //	c< TEXT                          the client gets the line TEXT
@@ -145,8 +145,8 @@ func (p *play) option(text string) {
 	switch text {
 	case "on_error=error":
 		p.onError = pool.OnErrorError
-	case "timeout=50ms":
-		p.options.Timeout = 50 * time.Millisecond
+	case "timeout=300ms":
+		p.options.Timeout = 300 * time.Millisecond
 	default:
 		p.fatalf("unknown option %q", text)
 	}

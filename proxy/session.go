@@ -93,8 +93,7 @@ func (s *session) read() {
 		}
 		s.w.figures.BytesIn += uint64(n)
 		if begun == 0 && s.skip == 0 && s.pending == 0 && room[0] == binaryMagic {
-			s.w.figures.Binary++
-			s.w.srv.log.Warn("a client speaks the binary protocol, which mcproxy does not: its conn is closed")
+			s.w.refuseBinary()
 			s.close()
 			return
 		}
@@ -219,7 +218,7 @@ func (s *session) mustWait() bool {
 func (s *session) reject(err error) {
 	s.w.figures.Refused++
 	if errors.Is(err, protocol.ErrBinary) {
-		s.w.figures.Binary++
+		s.w.refuseBinary()
 	}
 	s.hangUp()
 }

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"sync/atomic"
+	"time"
 
 	"mcproxy/backend"
 	"mcproxy/internal/epoll"
@@ -27,6 +28,8 @@ type worker struct {
 	drained   func() // called once, when the last session of a draining worker is gone
 	trim      *epoll.Alarm
 
+	complained int64 // Loop time of the last complaint about a client
+
 	figures ClientFigures // Conns, Accepted and Rejected are the server's
 
 	conns atomic.Int64 // sessions and those about to be; the acceptors balance by it
@@ -34,7 +37,7 @@ type worker struct {
 
 const (
 	keepExchanges = 4096
-	trimInterval  = 1e9 // nanoseconds between two looks at what a burst has left
+	trimInterval  = int64(time.Second) // between two looks at what a burst has left
 )
 
 func newWorker(s *Server) (*worker, error) {
@@ -109,6 +112,16 @@ func (w *worker) remove(s *session) {
 func (w *worker) gone() {
 	w.conns.Add(-1)
 	w.srv.conns.Add(-1)
+}
+
+// refuseBinary counts a client that speaks the binary protocol, and says so, but not for each of a thousand: a log that is
+// read slowly must not hold up the loop.
+func (w *worker) refuseBinary() {
+	w.figures.Binary++
+	if w.complained == 0 || w.loop.Now-w.complained > int64(time.Minute) {
+		w.complained = w.loop.Now
+		w.srv.log.Warn("a client speaks memcached's binary protocol, which mcproxy does not: its conn is closed (told at most once a minute and worker)")
+	}
 }
 
 // drain lets no more requests in, and calls done when the last session has its answers.
