@@ -99,6 +99,43 @@ func Default() Config {
 	}
 }
 
+// Suit gives the options their defaults for the workload, but for those that were given by hand: given is asked with the
+// name of each as a flag, such as key-dist.
+func (c *Config) Suit(given func(option string) bool) {
+	or := func(option string, set func()) {
+		if !given(option) {
+			set()
+		}
+	}
+	if given("zipf") {
+		or("key-dist", func() { c.KeyDist = "zipf" })
+	}
+	if c.Requests > 0 {
+		or("duration", func() { c.Duration = wholeDuration })
+	}
+	switch c.Workload {
+	case "zipf", "hot-swap", "sequential":
+		or("key-dist", func() { c.KeyDist = c.Workload })
+	case "viral":
+		or("viral", func() { c.Viral = 0.3 })
+	case "big":
+		or("value-size", func() { c.ValueSize = "big:0.05" })
+	case "etc":
+		or("key-dist", func() { c.KeyDist = "zipf" })
+		or("key-size", func() { c.KeySize = "etc" })
+		or("value-size", func() { c.ValueSize = "etc" })
+		or("set-ratio", func() { c.SetRatio = 1.0 / 31 })
+	case keystoneTokens:
+		or("warmup", func() { c.Warmup = 0 })
+	case traceReplay, commandReplay:
+		or("warmup", func() { c.Warmup = 0 })
+		or("duration", func() { c.Duration = wholeDuration })
+	}
+}
+
+// wholeDuration bounds a run that is to end by its count of requests, or with its file.
+const wholeDuration = 10 * time.Minute
+
 // Bounds of the options, so that a slip of the finger takes neither all memory nor all night.
 const (
 	maxConns    = 100_000
@@ -157,8 +194,16 @@ func (c *Config) Check() error {
 	return errors.Join(wrong...)
 }
 
-// WorkloadNames are the workloads that Config.Workload may name.
-func WorkloadNames() []string { return []string{mixed, keystoneTokens, traceReplay, commandReplay} }
+// WorkloadNames are the workloads that Config.Workload may name. All but keystone-tokens, trace and commands are the workload
+// mixed with other defaults.
+func WorkloadNames() []string {
+	return []string{mixed, "zipf", "viral", "hot-swap", "sequential", "etc", "big", keystoneTokens, traceReplay, commandReplay}
+}
+
+// isMixed says whether the workload is mixed, or is it under another name.
+func (c *Config) isMixed() bool {
+	return c.Workload != keystoneTokens && c.Workload != traceReplay && c.Workload != commandReplay
+}
 
 // The clients.
 const (
@@ -182,9 +227,9 @@ func (c *Config) checkWorkload() []error {
 		}
 	}
 	must(slices.Contains(WorkloadNames(), c.Workload), "workload %q: want %s", c.Workload, strings.Join(WorkloadNames(), ", "))
-	if c.Workload != mixed {
-		must(!c.Verify, "verify: only with the workload mixed")
-		must(!c.Meta, "meta: only with the workload mixed")
+	if !c.isMixed() {
+		must(!c.Verify, "verify: not with the workload %s", c.Workload)
+		must(!c.Meta, "meta: not with the workload %s", c.Workload)
 	}
 	if c.Workload == traceReplay || c.Workload == commandReplay {
 		must(c.File != "", "file: the workload %s replays one", c.Workload)

@@ -99,3 +99,31 @@ func TestPrefillSetsEachKeyOnce(t *testing.T) {
 		}
 	}
 }
+
+func TestSuit(t *testing.T) {
+	suited := func(workload string, given ...string) Config {
+		c := Default()
+		c.Workload = workload
+		c.Suit(func(option string) bool { return slices.Contains(given, option) })
+		return c
+	}
+	if c := suited("etc"); c.KeyDist != "zipf" || c.KeySize != "etc" || c.ValueSize != "etc" || c.SetRatio > 0.04 {
+		t.Errorf("etc: %+v", c)
+	}
+	if c := suited("etc", "key-dist", "value-size"); c.KeyDist != "uniform" || c.ValueSize != "100" || c.KeySize != "etc" {
+		t.Errorf("etc with a key-dist and a value-size by hand: %+v", c)
+	}
+	if c := suited("mixed", "zipf"); c.KeyDist != "zipf" {
+		t.Errorf("a zipf by hand: key-dist %q, want zipf", c.KeyDist)
+	}
+	if c := suited("mixed"); c != Default() {
+		t.Errorf("mixed: %+v, want the defaults", c)
+	}
+	for _, name := range WorkloadNames() {
+		c := suited(name)
+		c.Endpoint, c.File = "127.0.0.1:11211", "x"
+		if err := c.Check(); err != nil {
+			t.Errorf("%s with its own defaults: %v", name, err)
+		}
+	}
+}

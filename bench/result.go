@@ -1,6 +1,8 @@
 package bench
 
 import (
+	"fmt"
+	"math"
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
@@ -40,7 +42,10 @@ type Result struct {
 	Backends *Backends          `json:"backends,omitempty"`
 	Replay   *ReplayFigures     `json:"replay,omitempty"`
 	Verify   *Verification      `json:"verify,omitempty"`
-	all      *hdrhistogram.Histogram
+
+	// For the pages; not in the JSON.
+	all    *hdrhistogram.Histogram
+	curves map[string][]point // latency by percentile, by kind, and "all"
 }
 
 // Latency is a distribution in seconds. In an open loop it counts from when an operation was to be sent, so that a stall
@@ -74,6 +79,14 @@ type CPU struct {
 	AnswersPerCPUSecond float64 `json:"answers_per_cpu_second"`
 }
 
+// Offences is how many reads gave what no read may give; 0 without verification.
+func (r *Result) Offences() int64 {
+	if r.Verify == nil {
+		return 0
+	}
+	return r.Verify.Offences()
+}
+
 // statusNames are the JSON's names of how an operation ended.
 var statusNames = [...]string{
 	protocol.StatusInvalid: "no_answer", protocol.StatusHit: "hit", protocol.StatusMiss: "miss",
@@ -93,6 +106,24 @@ func latencyOf(h *hdrhistogram.Histogram) Latency {
 		Count: h.TotalCount(), Mean: h.Mean() / 1e9, Min: seconds(h.Min()),
 		P50: at(50), P90: at(90), P95: at(95), P99: at(99), P999: at(99.9), P9999: at(99.99), Max: seconds(h.Max()),
 	}
+}
+
+// curveOf gives the latencies at percentiles whose distance to 100 shrinks by the same factor from each to the next, as far
+// as there are enough operations.
+func curveOf(name string, h *hdrhistogram.Histogram) []point {
+	const steps = 12 // for each factor of ten
+	var points []point
+	for i := 0; h.TotalCount() > 0; i++ {
+		beyond := math.Pow(10, -float64(i)/steps) // the share of operations that took longer
+		percentile := 100 * (1 - beyond)
+		latency := seconds(h.ValueAtPercentile(percentile))
+		text := fmt.Sprintf("%s: %.6g %% within %s", name, percentile, durationText(latency))
+		points = append(points, point{stretched(percentile), latency, text})
+		if beyond*float64(h.TotalCount()) < 1 {
+			break
+		}
+	}
+	return points
 }
 
 func seconds(nanoseconds int64) float64 { return float64(nanoseconds) / 1e9 }
@@ -124,10 +155,10 @@ func (r *Result) count(t *tally, measured time.Duration) {
 	r.Timeouts, r.Redials, r.Failures = t.timeouts, t.redials, t.failures
 	r.all = t.all()
 	r.Latency = latencyOf(r.all)
-	r.ByKind = map[string]Latency{}
+	r.ByKind, r.curves = map[string]Latency{}, map[string][]point{"all": curveOf("all", r.all)}
 	for k, h := range t.latency {
 		if h != nil {
-			r.ByKind[kindNames[k]] = latencyOf(h)
+			r.ByKind[kindNames[k]], r.curves[kindNames[k]] = latencyOf(h), curveOf(kindNames[k], h)
 		}
 	}
 	if busy := r.CPU.User + r.CPU.System; busy > 0 {

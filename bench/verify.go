@@ -282,8 +282,13 @@ func (s stamp) String() string { return fmt.Sprintf("writer %d's number %d", s.w
 
 // compose makes the value of a write of size bytes, or of as few as its stamp takes.
 func (c *checker) compose(dst []byte, o *op, size int) []byte {
-	head := len(stampWord) + len(c.run) + len(o.key) + 4 + decimals(int64(c.writer)) + decimals(o.seq) + 1
-	size = max(size, head+checksumLen+decimals(int64(size))+1)
+	// All but the filling and the digits of size itself; longer numbers have more of these.
+	fixed := len(stampWord) + len(c.run) + decimals(int64(c.writer)) + decimals(o.seq) + len(o.key) + len("    \n") + checksumLen
+	least := fixed + 1
+	for least < fixed+decimals(int64(least)) {
+		least++
+	}
+	size = max(size, least)
 	dst = append(dst, stampWord...)
 	dst = append(dst, c.run...)
 	dst = strconv.AppendInt(append(dst, ' '), int64(c.writer), 10)
