@@ -3,11 +3,14 @@ package proxy_test
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"os"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -24,11 +27,11 @@ import (
 // begin with "a" belong to a, all others to b. A line of a file is one of
 //
 //	# a comment, or nothing
-//	option on_error=error            before anything else: both pools' policy
-//	option timeout=300ms              before anything else: the backends' timeout
+//	option KEY=VALUE                 before anything else, as in proxy.toml: on_error, timeout, max_pending, allow_flush_all, max_value (bytes)
 //	c> TEXT                          the client c (any name of letters and digits but a, b) sends TEXT and CRLF; \r, \n, \0, \xNN mean themselves
 //	c>> TEXT                         the same without CRLF
 //	c< TEXT                          the client gets the line TEXT
+//	c~ REGEXP                        the client gets a line that REGEXP matches, as a whole
 //	c.                               the client has got nothing else: `mn` is answered at once
 //	c!                               the client's conn has been closed by the proxy
 //	a< TEXT                          the backend gets the line TEXT (its conns' `version` is answered for it)
@@ -56,16 +59,21 @@ type play struct {
 	line     int
 	onError  pool.OnError
 	options  backend.Options
+	flushAll bool
+	maxValue int64
+	begin    func() // sets addr; start, if a test has no other
 	backends map[string]*scriptedBackend
 	clients  map[string]*scriptedClient
 	addr     string
 }
 
 func newPlay(t *testing.T, file string) *play {
-	return &play{
-		t: t, file: file, clients: make(map[string]*scriptedClient), options: backend.Options{Timeout: 2 * time.Second},
+	p := &play{
+		t: t, file: file, maxValue: 1000, clients: make(map[string]*scriptedClient), options: backend.Options{Timeout: 2 * time.Second},
 		backends: map[string]*scriptedBackend{"a": newScriptedBackend(t), "b": newScriptedBackend(t)},
 	}
+	p.begin = p.start
+	return p
 }
 
 func (p *play) fatalf(format string, args ...any) {
@@ -80,11 +88,11 @@ func (p *play) start() {
 		Workers:     1,
 		Routes:      []proxy.Route{{Prefix: "a", Pool: "a"}},
 		DefaultPool: "b",
-		MaxValue:    1000,
+		MaxValue:    p.maxValue,
 	}
 	for _, name := range []string{"a", "b"} {
 		cfg.Pools = append(cfg.Pools, pool.Config{
-			Name: name, OnError: p.onError, Backend: p.options,
+			Name: name, OnError: p.onError, AllowFlushAll: p.flushAll, Backend: p.options,
 			Backends: []pool.BackendConfig{{Name: name, Network: "tcp", Address: p.backends[name].ln.Addr().String()}},
 		})
 	}
@@ -122,9 +130,9 @@ func (p *play) run(text string) {
 			continue
 		}
 		if p.addr == "" {
-			p.start()
+			p.begin()
 		}
-		i := strings.IndexAny(line, "<>.!")
+		i := strings.IndexAny(line, "<>~.!")
 		if i < 1 {
 			p.fatalf("what is %q?", line)
 		}
@@ -142,13 +150,27 @@ func (p *play) run(text string) {
 }
 
 func (p *play) option(text string) {
-	switch text {
-	case "on_error=error":
-		p.onError = pool.OnErrorError
-	case "timeout=300ms":
-		p.options.Timeout = 300 * time.Millisecond
+	key, value, _ := strings.Cut(text, "=")
+	var err error
+	switch key {
+	case "on_error":
+		p.onError = map[string]pool.OnError{"error": pool.OnErrorError}[value]
+		if p.onError.String() != value {
+			err = errors.New("miss or error")
+		}
+	case "timeout":
+		p.options.Timeout, err = time.ParseDuration(value)
+	case "max_pending":
+		p.options.MaxPending, err = strconv.Atoi(value)
+	case "allow_flush_all":
+		p.flushAll, err = strconv.ParseBool(value)
+	case "max_value":
+		p.maxValue, err = strconv.ParseInt(value, 10, 64)
 	default:
-		p.fatalf("unknown option %q", text)
+		err = errors.New("no such option")
+	}
+	if err != nil {
+		p.fatalf("option %q: %v", text, err)
 	}
 }
 
@@ -197,6 +219,11 @@ func (p *play) client(name string, what byte, data string) {
 	case '<':
 		if got, err := c.r.ReadString('\n'); got != data {
 			p.fatalf("the client got %q (%v), want %q", got, err, data)
+		}
+	case '~':
+		got, err := c.r.ReadString('\n')
+		if pattern := regexp.MustCompile("^(?:" + strings.TrimSuffix(data, "\r\n") + ")\r\n$"); !pattern.MatchString(got) {
+			p.fatalf("the client got %q (%v), want %s", got, err, pattern)
 		}
 	case '.':
 		io.WriteString(c.conn, "mn\r\n")
