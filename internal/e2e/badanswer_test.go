@@ -23,6 +23,9 @@ func TestBadInputAnswerKey(t *testing.T) {
 				t.Errorf("%q: closed %v, %v", request, closed, err)
 				c = s.dial(t)
 			}
+			if bytes.HasPrefix([]byte(request), []byte("mg ")) && !bytes.HasPrefix(answer, []byte("VA 2 ")) {
+				t.Errorf("%q: %q, and the item is there: its answer has broken a conn that others share", request, answer)
+			}
 			if bytes.Contains(answer, []byte("\r\nVALUE x 0 1\r\ny\r\nEND")) {
 				t.Errorf("%q: the key's bytes are taken for an answer: %q", request, answer)
 			}

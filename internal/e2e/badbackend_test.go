@@ -163,6 +163,7 @@ func TestBadInputBackends(t *testing.T) {
 	bad := startScripted(t)
 	good := poolOf(startMemcached(t))
 	good.Name = "good"
+	good.Backend.Timeout = 5 * time.Second
 	s := startProxyOf(t, proxy.Config{
 		Pools: []pool.Config{good, {
 			Name: "bad", Backends: []pool.BackendConfig{{Network: "tcp", Address: bad.address}},
@@ -191,7 +192,7 @@ func brokenReads(t *testing.T, c *client) {
 	t.Helper()
 	start := time.Now()
 	answer, closed, err := askWithNoop(c, "get bad-1\r\nset good 0 0 2\r\nok\r\nget bad-1 bad-2\r\nget good\r\n")
-	if took := time.Since(start); took > failingLimit {
+	if took := time.Since(start); took > failingLimit+lag.since(start) {
 		t.Errorf("answered after %v", took)
 	}
 	if err != nil || closed {
@@ -230,29 +231,34 @@ func brokenReads(t *testing.T, c *client) {
 	t.Errorf("got %q (%s)", answer, got)
 }
 
-// wellAgain waits until the backend is used again, and then wants every answer right.
+// wellAgain waits until each client, and so each worker, uses the backend again, and then wants every answer right.
 func wellAgain(t *testing.T, clients []*client) {
 	t.Helper()
-	want := "VALUE bad-1 0 5\r\nbad-1\r\nEND\r\n"
 	start := time.Now()
-	for {
-		answer, closed, err := askWithNoop(clients[0], "get bad-1\r\n")
-		if err != nil || closed {
-			t.Fatalf("closed %v, %v", closed, err)
-		}
-		if answer == want {
-			break
-		}
-		if time.Since(start) > answerTimeout {
-			t.Fatalf("still %q", answer)
+	for _, c := range clients {
+		for {
+			answer, closed, err := askWithNoop(c, "get bad-1\r\n")
+			if err != nil || closed {
+				t.Fatalf("closed %v, %v", closed, err)
+			}
+			if answer == "VALUE bad-1 0 5\r\nbad-1\r\nEND\r\n" {
+				break
+			}
+			if time.Since(start) > answerTimeout {
+				t.Fatalf("after %v still %q", time.Since(start), answer)
+			}
 		}
 	}
-	// What is left of the broken answers may still cost a conn; after that nothing may be wrong.
-	time.Sleep(50 * time.Millisecond)
+	if took := time.Since(start); took > time.Second {
+		t.Logf("used again after %v", took)
+	}
 	for i := range 60 {
-		key := fmt.Sprintf("bad-%d", i)
+		key, begun := fmt.Sprintf("bad-%d", i), time.Now()
 		answer, closed, err := askWithNoop(clients[i%len(clients)], "get "+key+"\r\n")
-		if err != nil || closed || answer != fmt.Sprintf("VALUE %s 0 %d\r\n%s\r\nEND\r\n", key, len(key), key) && (i >= 6 || answer != "END\r\n") {
+		if answer == "END\r\n" && time.Since(begun) > failingTimeout && lag.since(begun) > 0 {
+			continue // the machine was too busy to answer in time
+		}
+		if err != nil || closed || answer != fmt.Sprintf("VALUE %s 0 %d\r\n%s\r\nEND\r\n", key, len(key), key) {
 			t.Errorf("get %s: %q, closed %v, %v", key, answer, closed, err)
 		}
 	}

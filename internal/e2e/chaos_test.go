@@ -267,7 +267,7 @@ func (c *chaos) exchange(name string, conn *client, ops []*chaosOp) bool {
 		c.mu.Lock()
 		c.slowest = max(c.slowest, took)
 		c.mu.Unlock()
-		if took > c.limit {
+		if took > c.limit && took > c.limit+lag.since(start) {
 			c.problem("%s: %q: answered after %v", name, op.text, took)
 		}
 	}

@@ -64,7 +64,7 @@ func goldenCases() []goldenCase {
 		{rule: "8 the same key twice", send: old + "get %K none-%K %K\r\n", want: "STORED\r\nVALUE %K 5 3\r\nold\r\nVALUE %K 5 3\r\nold\r\nEND\r\n"},
 		{rule: "9 delete k 0", send: old + "delete %K 0\r\nget %K\r\n", want: "STORED\r\nDELETED\r\nEND\r\n"},
 		{rule: "9 with a blank before the end", send: old + "delete %K 0 \r\ndelete %K \r\n", want: "STORED\r\nDELETED\r\nNOT_FOUND\r\n"},
-		{rule: "9 delete k junk", send: old + "delete %K junk\r\n", want: "STORED\r\nDELETED\r\n", native: "STORED\r\n" + deleteUsage},
+		{rule: "9 delete k junk: the backend judges", send: old + "delete %K junk\r\n", want: "STORED\r\n" + deleteUsage},
 		{rule: "9 noreply must match", send: "delete %K 0 noreply\r\nset %K 5 0 3 noreply \r\nold\r\nget %K\r\n", want: kept},
 		{rule: "9 NOREPLY does not", send: "set %K 5 0 3 NOREPLY\r\nold\r\n", want: "STORED\r\n"},
 		{rule: "10 incr wraps", send: "set %K 0 0 20\r\n18446744073709551615\r\nincr %K 1\r\n", want: "STORED\r\n0\r\n"},

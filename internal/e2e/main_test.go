@@ -16,7 +16,10 @@ var (
 	throughFlag  = flag.String("through", "proxy", "what the suites go through: proxy, or memcached (checks the suites themselves)")
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	go lag.run()
+	goleak.VerifyTestMain(m, goleak.IgnoreCurrent())
+}
 
 // seed is the run's seed; it is printed, so that a failure can be repeated.
 func seed(t testing.TB) uint64 {
