@@ -3,10 +3,12 @@ package bench
 import (
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"slices"
 	"testing"
 	"time"
 
+	"mcproxy/bench/workload"
 	"mcproxy/internal/memcachedtest"
 )
 
@@ -14,11 +16,11 @@ import (
 // run does.
 func arrivalsOf(t *testing.T, cfg Config, until time.Duration) []time.Duration {
 	t.Helper()
-	m, err := newMix(&cfg)
+	l, err := workload.New(&cfg.Options)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := newRun(&cfg, func(conn int) (stream, observer) { return m.stream(conn), nil })
+	r, err := newRun(&cfg, l.Stream)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,7 +76,7 @@ func TestArrivals(t *testing.T) {
 }
 
 func TestDueHeapGivesTheEarliestFirst(t *testing.T) {
-	r := source(3)
+	r := rand.New(rand.NewPCG(3, 0))
 	var h dueHeap
 	var want []time.Duration
 	for i := range 1000 {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"mcproxy/bench/workload"
 )
 
 // toolName is what the JSON says has made it.
@@ -36,11 +38,11 @@ func Run(ctx context.Context, cfg Config, progress func(Progress)) (*Result, err
 		return nil, err
 	}
 	result := &Result{Tool: toolName, Endpoint: cfg.Endpoint, ServerVersion: version, Options: &cfg}
-	l, err := newLoad(&cfg)
+	l, err := workload.New(&cfg.Options)
 	if err != nil {
 		return nil, err
 	}
-	if l.prefill != nil {
+	if l.Prefills() {
 		if err := fill(ctx, cfg, l, progress); err != nil {
 			return nil, err
 		}
@@ -49,7 +51,7 @@ func Run(ctx context.Context, cfg Config, progress func(Progress)) (*Result, err
 	if err != nil {
 		return nil, err
 	}
-	r, err := newRun(&cfg, l.stream)
+	r, err := newRun(&cfg, l.Stream)
 	if err != nil {
 		return nil, err
 	}
@@ -61,7 +63,10 @@ func Run(ctx context.Context, cfg Config, progress func(Progress)) (*Result, err
 			return nil, err
 		}
 	}
-	return result, l.report(ctx, result)
+	g := &getter{address: addr, timeout: cfg.Timeout}
+	defer g.close()
+	result.Figures, err = l.Figures(ctx, g.get)
+	return result, err
 }
 
 // measure drives r and takes what it measured.
@@ -88,12 +93,12 @@ func (r *Result) measure(ctx context.Context, load *run, progress func(Progress)
 }
 
 // fill sets every key once, as fast as the endpoint takes it.
-func fill(ctx context.Context, cfg Config, l *load, progress func(Progress)) error {
+func fill(ctx context.Context, cfg Config, l *workload.Load, progress func(Progress)) error {
 	cfg.Rate, cfg.Requests, cfg.Warmup, cfg.Duration = 0, 0, 0, maxDuration
 	cfg.Client = rawClient
 	cfg.Conns = min(cfg.Conns, 16, cfg.Keys)
-	cfg.Pipeline = max(1, min(64, (1<<20)/max(l.largest, 1)))
-	r, err := newRun(&cfg, func(conn int) (stream, observer) { return l.prefill(conn, cfg.Conns) })
+	cfg.Pipeline = max(1, min(64, (1<<20)/max(l.LargestPrefill(), 1)))
+	r, err := newRun(&cfg, func(conn int) (workload.Stream, workload.Observer) { return l.Prefill(conn, cfg.Conns) })
 	if err != nil {
 		return err
 	}

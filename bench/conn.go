@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"mcproxy/bench/workload"
 	"mcproxy/protocol"
 )
 
@@ -17,11 +18,11 @@ import (
 type conn struct {
 	id     int // its place among the worker's conns
 	socket *socket
-	stream stream
-	watch  observer // may be nil
+	stream workload.Stream
+	watch  workload.Observer // may be nil
 
-	ring     []op // the slots; cap is the pipeline's depth
-	head     int  // the oldest operation in flight
+	ring     []workload.Op // the slots; cap is the pipeline's depth
+	head     int           // the oldest operation in flight
 	inFlight int
 	due      time.Duration // open loop: when the next operation is to be sent
 	queued   bool          // is among the worker's dues
@@ -38,7 +39,7 @@ type conn struct {
 }
 
 // oldest gives the operation whose answer comes next.
-func (c *conn) oldest() *op { return &c.ring[c.head] }
+func (c *conn) oldest() *workload.Op { return &c.ring[c.head] }
 
 func (c *conn) pop() {
 	c.head++
@@ -49,7 +50,7 @@ func (c *conn) pop() {
 }
 
 // slot gives the slot of the next operation; there is one when inFlight < len(ring).
-func (c *conn) slot() *op {
+func (c *conn) slot() *workload.Op {
 	i := c.head + c.inFlight
 	if i >= len(c.ring) {
 		i -= len(c.ring)
@@ -158,7 +159,7 @@ func (w *worker) answers(c *conn, data []byte) (used int, err error) {
 			return 0, fmt.Errorf("%w: %.40q", errUnasked, data[used:])
 		}
 		o := c.oldest()
-		shape, units := o.shape(w.meta)
+		shape, units := o.Shape(w.meta)
 		n, err := protocol.ParseResponse(data[used:], shape, &w.response)
 		if err != nil {
 			return 0, fmt.Errorf("%w: %.40q", err, data[used:])
@@ -169,7 +170,7 @@ func (w *worker) answers(c *conn, data []byte) (used int, err error) {
 		}
 		used += n
 		w.unit(c.watch, o, &w.response)
-		if units > 0 && o.units == units || units == 0 && w.response.Last {
+		if units > 0 && o.Units == units || units == 0 && w.response.Last {
 			w.finish(c.watch, o, w.response.Status)
 			c.pop()
 		}

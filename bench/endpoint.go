@@ -21,7 +21,7 @@ type address struct {
 func parseAddress(text string) (address, error) {
 	if path, ok := strings.CutPrefix(text, "unix:"); ok || strings.HasPrefix(text, "/") {
 		if path == "" {
-			return address{}, fmt.Errorf("endpoint %q: a path must follow unix:", text)
+			return address{}, fmt.Errorf("endpoint %q: unix: wants a path", text)
 		}
 		return address{network: "unix", name: path, text: text}, nil
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/bradfitz/gomemcache/memcache"
 
+	"mcproxy/bench/workload"
 	"mcproxy/protocol"
 )
 
@@ -33,9 +34,9 @@ type goClient struct {
 // A goer is one goroutine's stream.
 type goer struct {
 	*goClient
-	stream   stream
-	watch    observer // may be nil
-	quota    int64    // operations that it may still begin; < 0: no limit
+	stream   workload.Stream
+	watch    workload.Observer // may be nil
+	quota    int64             // operations that it may still begin; < 0: no limit
 	due      time.Duration
 	arrivals *rand.Rand
 }
@@ -108,38 +109,38 @@ func (g *goClient) leave() {}
 
 // loop sends one operation after the other until the end.
 func (a *goer) loop() {
-	var o op
+	var o workload.Op
 	for {
 		now := a.run.clock()
 		if a.run.stopped.Load() || now >= a.until || a.quota == 0 {
 			return
 		}
-		o.reset()
-		switch a.stream.next(&o, max(now, a.due)) {
-		case ended:
+		o.Reset()
+		switch a.stream.Next(&o, max(now, a.due)) {
+		case workload.Ended:
 			return
-		case later:
-			if !a.sleep(max(o.at, now+time.Millisecond)) {
+		case workload.Later:
+			if !a.sleep(max(o.At, now+time.Millisecond)) {
 				return
 			}
 			continue
 		}
-		if a.pace.open() && !o.follows {
+		if a.pace.open() && !o.Follows {
 			if !a.sleep(a.due) {
 				return
 			}
-			o.at = a.due
+			o.At = a.due
 			a.due += a.pace.gap(a.arrivals)
 		}
-		o.sent = a.run.clock()
-		if o.at == 0 {
-			o.at = o.sent
+		o.Sent = a.run.clock()
+		if o.At == 0 {
+			o.At = o.Sent
 		}
-		if o.at >= a.measureFrom && a.quota > 0 {
+		if o.At >= a.measureFrom && a.quota > 0 {
 			a.quota--
 		}
 		if a.watch != nil {
-			a.watch.sending(&o)
+			a.watch.Sending(&o)
 		}
 		items, status, err := a.do(&o)
 		a.answered(&o, items, status, err)
@@ -161,7 +162,7 @@ func (a *goer) sleep(until time.Duration) bool {
 }
 
 // answered counts an operation. items are in the order of the keys asked for.
-func (a *goer) answered(o *op, items []*memcache.Item, status protocol.Status, err error) {
+func (a *goer) answered(o *workload.Op, items []*memcache.Item, status protocol.Status, err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.now = a.run.clock()
@@ -170,7 +171,7 @@ func (a *goer) answered(o *op, items []*memcache.Item, status protocol.Status, e
 			Status: protocol.StatusHit, Key: []byte(item.Key), ClientFlags: item.Flags, Value: item.Value,
 		})
 	}
-	if err != nil && o.at >= a.measureFrom {
+	if err != nil && o.At >= a.measureFrom {
 		a.tally.failure(truncate(err.Error()), 1)
 		var netError net.Error
 		switch {
@@ -188,9 +189,9 @@ func (a *goer) answered(o *op, items []*memcache.Item, status protocol.Status, e
 }
 
 // do sends one operation and waits for its answer. err is for what is no ordinary answer.
-func (a *goer) do(o *op) (items []*memcache.Item, status protocol.Status, err error) {
-	key := string(o.key)
-	switch o.verb {
+func (a *goer) do(o *workload.Op) (items []*memcache.Item, status protocol.Status, err error) {
+	key := string(o.Key)
+	switch o.Verb {
 	case protocol.Get, protocol.Gets: // the client sends gets for both
 		return a.get(o)
 	case protocol.Set:
@@ -206,15 +207,15 @@ func (a *goer) do(o *op) (items []*memcache.Item, status protocol.Status, err er
 	case protocol.Delete:
 		status, err = protocol.StatusDeleted, a.client.Delete(key)
 	case protocol.Touch:
-		status, err = protocol.StatusTouched, a.client.Touch(key, o.exptime)
+		status, err = protocol.StatusTouched, a.client.Touch(key, o.Exptime)
 	case protocol.Incr:
 		status = protocol.StatusNumber
-		_, err = a.client.Increment(key, o.delta)
+		_, err = a.client.Increment(key, o.Delta)
 	case protocol.Decr:
 		status = protocol.StatusNumber
-		_, err = a.client.Decrement(key, o.delta)
+		_, err = a.client.Decrement(key, o.Delta)
 	default:
-		return nil, protocol.StatusInvalid, errors.New("gomemcache has no " + o.verb.String())
+		return nil, protocol.StatusInvalid, errors.New("gomemcache has no " + o.Verb.String())
 	}
 	switch {
 	case err == nil:
@@ -227,9 +228,9 @@ func (a *goer) do(o *op) (items []*memcache.Item, status protocol.Status, err er
 	return nil, protocol.StatusInvalid, err
 }
 
-func (a *goer) get(o *op) (items []*memcache.Item, status protocol.Status, err error) {
-	if o.width == 1 {
-		item, err := a.client.Get(string(o.key))
+func (a *goer) get(o *workload.Op) (items []*memcache.Item, status protocol.Status, err error) {
+	if o.Width == 1 {
+		item, err := a.client.Get(string(o.Key))
 		switch {
 		case err == nil:
 			return []*memcache.Item{item}, protocol.StatusHit, nil
@@ -239,7 +240,7 @@ func (a *goer) get(o *op) (items []*memcache.Item, status protocol.Status, err e
 		return nil, protocol.StatusInvalid, err
 	}
 	var keys []string
-	for key, rest := protocol.NextKey(o.key); key != nil; key, rest = protocol.NextKey(rest) {
+	for key, rest := protocol.NextKey(o.Key); key != nil; key, rest = protocol.NextKey(rest) {
 		keys = append(keys, string(key))
 	}
 	found, err := a.client.GetMulti(keys)
@@ -254,6 +255,6 @@ func (a *goer) get(o *op) (items []*memcache.Item, status protocol.Status, err e
 	return items, protocol.StatusEnd, nil
 }
 
-func itemOf(o *op) *memcache.Item {
-	return &memcache.Item{Key: string(o.key), Value: o.value, Flags: o.flags, Expiration: o.exptime}
+func itemOf(o *workload.Op) *memcache.Item {
+	return &memcache.Item{Key: string(o.Key), Value: o.Value, Flags: o.Flags, Expiration: o.Exptime}
 }

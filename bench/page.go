@@ -9,6 +9,8 @@ import (
 	"maps"
 	"math"
 	"slices"
+
+	"mcproxy/bench/workload"
 )
 
 // pageText is the page's template: HTML with its style sheet, and nothing that a browser would have to fetch.
@@ -77,7 +79,11 @@ func (r *Result) WriteHTML(out io.Writer) error {
 	}}
 	r.alarm(&p)
 	var curves []series
-	for _, name := range append([]string{"all"}, kindNames[:]...) {
+	names := []string{"all"}
+	for k := range workload.Kinds {
+		names = append(names, k.String())
+	}
+	for _, name := range names {
 		if points := r.curves[name]; len(points) > 0 && (name == "all" || len(r.curves) > 2) {
 			curves = append(curves, series{name, points})
 		}
@@ -194,9 +200,9 @@ func latencyTable(results ...*Result) pageTable {
 			name = r.Endpoint + " "
 		}
 		row(name+"all", r.Latency)
-		for _, k := range kindNames {
-			if l, ok := r.ByKind[k]; ok && len(r.ByKind) > 1 {
-				row(name+k, l)
+		for k := range workload.Kinds {
+			if l, ok := r.ByKind[k.String()]; ok && len(r.ByKind) > 1 {
+				row(name+k.String(), l)
 			}
 		}
 	}
@@ -206,10 +212,15 @@ func latencyTable(results ...*Result) pageTable {
 // figureTables has what is no latency.
 func (r *Result) figureTables() []pageTable {
 	all := pageTable{Title: "Figures", Rows: [][]string{
-		{"answers", fmt.Sprint(r.Answers)}, {"failed", fmt.Sprint(r.Failed)}, {"never sent", fmt.Sprint(r.Late)},
-		{"keys found", fmt.Sprint(r.Hits)}, {"keys not found", fmt.Sprint(r.Misses)},
-		{"bytes sent", bytesText(float64(r.BytesSent))}, {"bytes received", bytesText(float64(r.BytesReceived))},
-		{"timeouts", fmt.Sprint(r.Timeouts)}, {"conns opened anew", fmt.Sprint(r.Redials)},
+		{"answers", fmt.Sprint(r.Answers)},
+		{"failed", fmt.Sprint(r.Failed)},
+		{"never sent", fmt.Sprint(r.Late)},
+		{"keys found", fmt.Sprint(r.Hits)},
+		{"keys not found", fmt.Sprint(r.Misses)},
+		{"bytes sent", bytesText(float64(r.BytesSent))},
+		{"bytes received", bytesText(float64(r.BytesReceived))},
+		{"timeouts", fmt.Sprint(r.Timeouts)},
+		{"conns opened anew", fmt.Sprint(r.Redials)},
 		{"the tool's own CPU", fmt.Sprintf("%.2f s user, %.2f s system: %.0f answers a CPU second", r.CPU.User, r.CPU.System, r.CPU.AnswersPerCPUSecond)},
 	}}
 	for _, text := range slices.Sorted(maps.Keys(r.Failures)) {
@@ -218,17 +229,25 @@ func (r *Result) figureTables() []pageTable {
 	tables := []pageTable{all}
 	if f := r.Keystone; f != nil {
 		tables = append(tables, pageTable{Title: "Keystone's tokens", Rows: [][]string{
-			{"issued", fmt.Sprint(f.Issued)}, {"refused", fmt.Sprint(f.Refused)},
-			{"validations", fmt.Sprint(f.Validations)}, {"of them missed", fmt.Sprint(f.Invalid)},
-			{"updates of lists", fmt.Sprint(f.ListUpdates)}, {"of them refused", fmt.Sprint(f.ListsRefused)},
-			{"locks never free", fmt.Sprint(f.LockFailures)}, {"tokens lost from their list", fmt.Sprint(f.LostUpdates)},
+			{"issued", fmt.Sprint(f.Issued)},
+			{"refused", fmt.Sprint(f.Refused)},
+			{"validations", fmt.Sprint(f.Validations)},
+			{"of them missed", fmt.Sprint(f.Invalid)},
+			{"updates of lists", fmt.Sprint(f.ListUpdates)},
+			{"of them refused", fmt.Sprint(f.ListsRefused)},
+			{"locks never free", fmt.Sprint(f.LockFailures)},
+			{"tokens lost from their list", fmt.Sprint(f.LostUpdates)},
 			{"largest list", bytesText(float64(f.LargestList))},
 		}})
 	}
 	if v := r.Verify; v != nil {
 		t := pageTable{Title: "Verified values", Rows: [][]string{
-			{"looked at", fmt.Sprint(v.Checked)}, {"stale", fmt.Sprint(v.Stale)}, {"torn", fmt.Sprint(v.Torn)},
-			{"crossed", fmt.Sprint(v.Crossed)}, {"foreign", fmt.Sprint(v.Foreign)}, {"unconfirmed", fmt.Sprint(v.Unconfirmed)},
+			{"looked at", fmt.Sprint(v.Checked)},
+			{"stale", fmt.Sprint(v.Stale)},
+			{"torn", fmt.Sprint(v.Torn)},
+			{"crossed", fmt.Sprint(v.Crossed)},
+			{"foreign", fmt.Sprint(v.Foreign)},
+			{"unconfirmed", fmt.Sprint(v.Unconfirmed)},
 		}}
 		for _, o := range v.Offenders {
 			t.Rows = append(t.Rows, []string{o.Kind + ": " + o.Key, fmt.Sprintf("conn %d found %s, want %s", o.Conn, o.Found, o.Want)})

@@ -5,6 +5,7 @@ import (
 
 	"github.com/HdrHistogram/hdrhistogram-go"
 
+	"mcproxy/bench/workload"
 	"mcproxy/protocol"
 )
 
@@ -35,35 +36,35 @@ func (r *recorder) recorded() *recorder { return r }
 func (r *recorder) measuring() bool { return r.now >= r.measureFrom }
 
 // unit counts one unit of an answer.
-func (r *recorder) unit(watch observer, o *op, resp *protocol.Response) {
-	o.units++
-	if resp.Status == protocol.StatusHit || resp.Status == protocol.StatusOK && o.verb == protocol.MetaGet {
-		o.hits++
+func (r *recorder) unit(watch workload.Observer, o *workload.Op, resp *protocol.Response) {
+	o.Units++
+	if resp.Status == protocol.StatusHit || resp.Status == protocol.StatusOK && o.Verb == protocol.MetaGet {
+		o.Hits++
 		if watch != nil {
-			watch.value(o, resp)
+			watch.Value(o, resp)
 		}
 	}
-	if resp.Status.IsError() && o.at >= r.measureFrom {
+	if resp.Status.IsError() && o.At >= r.measureFrom {
 		r.tally.failure(truncate(string(resp.Line)), 1)
 	}
 }
 
 // finish counts an operation that has been answered, or, with StatusInvalid, has failed.
-func (r *recorder) finish(watch observer, o *op, status protocol.Status) {
+func (r *recorder) finish(watch workload.Observer, o *workload.Op, status protocol.Status) {
 	if watch != nil {
-		watch.done(o, status)
+		watch.Done(o, status)
 	}
-	latency := r.now - o.at
+	latency := r.now - o.At
 	note(r.window, latency)
-	if o.at < r.measureFrom {
+	if o.At < r.measureFrom {
 		return
 	}
-	r.tally.record(o.kind, latency)
+	r.tally.record(o.Kind, latency)
 	r.tally.done++
 	r.tally.statuses[status]++
-	if o.kind == kindGet && status != protocol.StatusInvalid && !status.IsError() {
-		r.tally.hits += int64(o.hits)
-		r.tally.misses += int64(o.width - o.hits)
+	if o.Kind == workload.KindGet && status != protocol.StatusInvalid && !status.IsError() {
+		r.tally.hits += int64(o.Hits)
+		r.tally.misses += int64(o.Width - o.Hits)
 	}
 }
 

@@ -17,18 +17,19 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"mcproxy/bench"
+	"mcproxy/bench/workload"
 	"mcproxy/internal/memcachedtest"
 	"mcproxy/protocol"
 )
 
-func replay(t *testing.T, workload, endpoint, content string) bench.Config {
+func replay(t *testing.T, kind, endpoint, content string) bench.Config {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	cfg := config(endpoint)
-	cfg.Workload, cfg.File, cfg.Requests = workload, file, 0
+	cfg.Workload, cfg.File, cfg.Requests = kind, file, 0
 	return cfg
 }
 
@@ -56,7 +57,7 @@ func TestTraceReplay(t *testing.T) {
 		"",
 	}, "\n"))
 	r := run(t, cfg)
-	want := &bench.ReplayFigures{
+	want := &workload.ReplayFigures{
 		Commands: 13, Skipped: 5, FirstSkipped: `line 1: skipped: time, value size and ttl must be whole numbers: "time,key,key_size,value_size,client,op,ttl\n"`,
 	}
 	if diff := cmp.Diff(want, r.Replay); diff != "" {
@@ -141,7 +142,7 @@ func TestCommandReplay(t *testing.T) {
 		"nonsense\nset toolong x\nquit\ndelete none")
 	cfg.Conns = 1
 	r := run(t, cfg)
-	want := &bench.ReplayFigures{Commands: 16, Skipped: 3, FirstSkipped: `line 23: skipped: "nonsense": "ERROR"`}
+	want := &workload.ReplayFigures{Commands: 16, Skipped: 3, FirstSkipped: `line 23: skipped: "nonsense": "ERROR"`}
 	if diff := cmp.Diff(want, r.Replay); diff != "" {
 		t.Errorf("Replay, - want, + got:\n%s", diff)
 	}

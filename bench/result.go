@@ -7,6 +7,7 @@ import (
 
 	"github.com/HdrHistogram/hdrhistogram-go"
 
+	"mcproxy/bench/workload"
 	"mcproxy/protocol"
 )
 
@@ -38,10 +39,8 @@ type Result struct {
 	ByKind   map[string]Latency `json:"latency_by_kind"`
 	Timeline []Second           `json:"timeline"`
 	CPU      CPU                `json:"cpu"`
-	Keystone *KeystoneFigures   `json:"keystone,omitempty"`
 	Backends *Backends          `json:"backends,omitempty"`
-	Replay   *ReplayFigures     `json:"replay,omitempty"`
-	Verify   *Verification      `json:"verify,omitempty"`
+	workload.Figures
 
 	// For the pages; not in the JSON.
 	all    *hdrhistogram.Histogram
@@ -158,7 +157,8 @@ func (r *Result) count(t *tally, measured time.Duration) {
 	r.ByKind, r.curves = map[string]Latency{}, map[string][]point{"all": curveOf("all", r.all)}
 	for k, h := range t.latency {
 		if h != nil {
-			r.ByKind[kindNames[k]], r.curves[kindNames[k]] = latencyOf(h), curveOf(kindNames[k], h)
+			name := workload.Kind(k).String()
+			r.ByKind[name], r.curves[name] = latencyOf(h), curveOf(name, h)
 		}
 	}
 	if busy := r.CPU.User + r.CPU.System; busy > 0 {

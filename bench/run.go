@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
+
+	"mcproxy/bench/workload"
 )
 
 // windowLength is what the live line and the plots over time look at.
@@ -21,7 +23,7 @@ type run struct {
 	// Immutable after newRun.
 	cfg     *Config
 	address address
-	streams func(conn int) (stream, observer)
+	streams func(conn int) (workload.Stream, workload.Observer)
 	begun   time.Time
 	warmup  time.Duration
 
@@ -37,7 +39,7 @@ type run struct {
 }
 
 // newRun opens the conns.
-func newRun(cfg *Config, streams func(conn int) (stream, observer)) (*run, error) {
+func newRun(cfg *Config, streams func(conn int) (workload.Stream, workload.Observer)) (*run, error) {
 	addr, err := parseAddress(cfg.Endpoint)
 	if err != nil {
 		return nil, err
@@ -117,7 +119,7 @@ func (r *run) newWorker(i int, socks []net.Conn) (*worker, error) {
 		dialed:  make(chan dialed, r.cfg.Conns),
 	}
 	for n := i; n < len(socks); n += r.cfg.threads() {
-		c := &conn{id: len(w.conns), ring: make([]op, r.cfg.Pipeline), quota: share(r.cfg.Requests, n, len(socks))}
+		c := &conn{id: len(w.conns), ring: make([]workload.Op, r.cfg.Pipeline), quota: share(r.cfg.Requests, n, len(socks))}
 		c.stream, c.watch = r.streams(n)
 		c.arrivals = rand.New(rand.NewPCG(r.cfg.Seed, 1<<62+uint64(n)))
 		c.due = w.pace.first(c.arrivals, n, len(socks))

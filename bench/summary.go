@@ -8,6 +8,8 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+
+	"mcproxy/bench/workload"
 )
 
 // WriteSummary writes the result for people.
@@ -20,14 +22,14 @@ func (r *Result) WriteSummary(out io.Writer) error {
 		fmt.Fprintf(&b, "gets found %d of %d keys (%.2f %%)\n", r.Hits, r.Hits+r.Misses, 100*float64(r.Hits)/float64(r.Hits+r.Misses))
 	}
 	r.writeTrouble(&b)
-	r.Verify.write(&b)
+	writeVerification(&b, r.Verify)
 	if r.Replay != nil {
 		fmt.Fprintf(&b, "%s: %d commands replayed, %d lines skipped\n", r.Options.File, r.Replay.Commands, r.Replay.Skipped)
 		if r.Replay.Skipped > 0 {
 			fmt.Fprintf(&b, "  %s\n", r.Replay.FirstSkipped)
 		}
 	}
-	r.Keystone.write(&b)
+	writeKeystone(&b, r.Keystone)
 	r.Backends.write(&b)
 	b.WriteByte('\n')
 	r.writeLatencies(&b)
@@ -55,7 +57,7 @@ func (r *Result) writeTrouble(b *strings.Builder) {
 	}
 }
 
-func (v *Verification) write(b *strings.Builder) {
+func writeVerification(b *strings.Builder, v *workload.Verification) {
 	if v == nil {
 		return
 	}
@@ -90,7 +92,7 @@ func (s *Backends) write(b *strings.Builder) {
 		s.OperationsMaxMean, s.BytesMaxMean, s.OperationsJain, s.BytesJain)
 }
 
-func (f *KeystoneFigures) write(b *strings.Builder) {
+func writeKeystone(b *strings.Builder, f *workload.KeystoneFigures) {
 	if f == nil {
 		return
 	}
@@ -115,7 +117,8 @@ func (r *Result) writeLatencies(b *strings.Builder) {
 	}
 	line("all", r.Latency)
 	if len(r.ByKind) > 1 {
-		for _, name := range kindNames {
+		for k := range workload.Kinds {
+			name := k.String()
 			if l, ok := r.ByKind[name]; ok {
 				line(name, l)
 			}

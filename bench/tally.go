@@ -5,6 +5,7 @@ import (
 
 	"github.com/HdrHistogram/hdrhistogram-go"
 
+	"mcproxy/bench/workload"
 	"mcproxy/protocol"
 )
 
@@ -26,8 +27,8 @@ func note(h *hdrhistogram.Histogram, latency time.Duration) {
 
 // A tally is what was counted. Each worker has its own, and they are added up at the end.
 type tally struct {
-	latency  [numKinds]*hdrhistogram.Histogram // nil where nothing was counted
-	done     int64                             // operations answered, or failed
+	latency  [workload.Kinds]*hdrhistogram.Histogram // nil where nothing was counted
+	done     int64                                   // operations answered, or failed
 	statuses [protocol.StatusServerError + 1]int64
 	hits     int64 // keys found by gets
 	misses   int64 // keys that gets asked for and did not find
@@ -56,7 +57,7 @@ func (t *tally) failure(text string, n int64) {
 	t.failures[text] += n
 }
 
-func (t *tally) record(k kind, latency time.Duration) {
+func (t *tally) record(k workload.Kind, latency time.Duration) {
 	h := t.latency[k]
 	if h == nil {
 		h = newHistogram()

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"mcproxy/bench/workload"
 	"mcproxy/protocol"
 )
 
@@ -232,7 +233,7 @@ func (w *teeing) record(client int64, req *protocol.Request) {
 		}
 		req.Value = blank
 	}
-	text := protocol.AppendRequest(fmt.Appendf(nil, "%s%.6f %d\r\n", stampMark, at.Seconds(), client), req)
+	text := protocol.AppendRequest(fmt.Appendf(nil, "%s%.6f %d\r\n", workload.StampMark, at.Seconds(), client), req)
 	if at > w.Duration || w.recorded.Bytes+int64(len(text)) > w.MaxBytes {
 		w.recorded.Full = true
 		return

@@ -45,132 +45,153 @@ func TestVerifyFindsNothingInMemcached(t *testing.T) {
 	}
 }
 
+// header cuts an answer to a get of one key into the VALUE line and the value; nil for a miss.
+func header(answer []byte) (line, value []byte) {
+	var r protocol.Response
+	if n, err := protocol.ParseResponse(answer, protocol.ShapeValue, &r); n == 0 || err != nil || r.Status != protocol.StatusHit {
+		return nil, nil
+	}
+	return answer[:bytes.IndexByte(answer, '\n')+1], r.Value
+}
+
+// whole makes an answer of what header gave.
+func whole(line, value []byte) []byte {
+	return append(slices.Concat(line, value), "\r\nEND\r\n"...)
+}
+
+// plantOwnStale gives, once a key, the value that was there before the only write since, which was the writer's own.
+func plantOwnStale() (plan, *int) {
+	old, sets, planted := map[string][]byte{}, map[string]int{}, 0
+	return func(req *protocol.Request, answer []byte) []byte {
+		key := string(req.Key)
+		if req.Verb == protocol.Set {
+			sets[key]++
+		}
+		line, value := header(answer)
+		switch {
+		case req.Verb != protocol.Get || line == nil:
+		case old[key] == nil:
+			old[key], sets[key] = slices.Concat(value), 0
+		case sets[key] == 1:
+			sets[key]++ // once a key
+			planted++
+			return whole(line, old[key])
+		}
+		return answer
+	}, &planted
+}
+
+// plantDeleted gives the value that was there before a delete.
+func plantDeleted() (plan, *int) {
+	old, planted := map[string][]byte{}, 0
+	deleted := map[string]bool{}
+	return func(req *protocol.Request, answer []byte) []byte {
+		key := string(req.Key)
+		line, _ := header(answer)
+		switch {
+		case req.Verb == protocol.Delete:
+			deleted[key] = true
+		case req.Verb == protocol.Set:
+			deleted[key] = false
+		case req.Verb == protocol.Get && line != nil:
+			old[key] = slices.Concat(answer)
+		case req.Verb == protocol.Get && deleted[key] && old[key] != nil:
+			deleted[key] = false
+			planted++
+			return old[key]
+		}
+		return answer
+	}, &planted
+}
+
+// plantTorn puts a value together from two of the same length.
+func plantTorn() (plan, *int) {
+	last, gets, planted := map[string][]byte{}, 0, 0
+	return func(req *protocol.Request, answer []byte) []byte {
+		key := string(req.Key)
+		line, value := header(answer)
+		if req.Verb != protocol.Get || line == nil {
+			return answer
+		}
+		before := last[key]
+		last[key] = slices.Concat(value)
+		if gets++; gets%100 == 0 && before != nil && !bytes.Equal(before, value) && len(before) == len(value) {
+			planted++
+			return whole(line, slices.Concat(value[:150], before[150:]))
+		}
+		return answer
+	}, &planted
+}
+
+// plantCut leaves the last byte of a value out.
+func plantCut() (plan, *int) {
+	gets, planted := 0, 0
+	return func(req *protocol.Request, answer []byte) []byte {
+		line, value := header(answer)
+		if req.Verb != protocol.Get || line == nil {
+			return answer
+		}
+		if gets++; gets%100 == 0 {
+			planted++
+			return whole(bytes.Replace(line, []byte(" 300\r"), []byte(" 299\r"), 1), value[:299])
+		}
+		return answer
+	}, &planted
+}
+
+// plantOtherValue gives another key's value under the key asked for.
+func plantOtherValue() (plan, *int) {
+	var other []byte
+	gets, planted := 0, 0
+	otherKey := ""
+	return func(req *protocol.Request, answer []byte) []byte {
+		line, value := header(answer)
+		if req.Verb != protocol.Get || line == nil {
+			return answer
+		}
+		key := string(req.Key)
+		if gets++; gets%100 == 0 && otherKey != "" && otherKey != key {
+			planted++
+			return whole(line, other)
+		}
+		other, otherKey = slices.Concat(value), key
+		return answer
+	}, &planted
+}
+
+// plantOtherAnswer gives another key's whole answer.
+func plantOtherAnswer() (plan, *int) {
+	var other []byte
+	gets, planted := 0, 0
+	otherKey := ""
+	return func(req *protocol.Request, answer []byte) []byte {
+		if line, _ := header(answer); req.Verb != protocol.Get || line == nil {
+			return answer
+		}
+		key := string(req.Key)
+		if gets++; gets%100 == 0 && otherKey != "" && otherKey != key {
+			planted++
+			return other
+		}
+		other, otherKey = slices.Concat(answer), key
+		return answer
+	}, &planted
+}
+
 // TestVerifyCatches plants one kind of wrong answer in a relay before a real memcached.
 func TestVerifyCatches(t *testing.T) {
-	// header cuts an answer to a get of one key into the VALUE line and the value; nil for a miss.
-	header := func(answer []byte) (line, value []byte) {
-		var r protocol.Response
-		if n, err := protocol.ParseResponse(answer, protocol.ShapeValue, &r); n == 0 || err != nil || r.Status != protocol.StatusHit {
-			return nil, nil
-		}
-		return answer[:bytes.IndexByte(answer, '\n')+1], r.Value
-	}
-	whole := func(line, value []byte) []byte {
-		return append(slices.Concat(line, value), "\r\nEND\r\n"...)
-	}
 	for _, tt := range []struct {
 		name   string
 		kind   string
 		change func(*bench.Config)
 		plant  func() (change plan, planted *int)
 	}{
-		{"a stale read of the writer's own", "stale", func(c *bench.Config) { c.Conns = 1 }, func() (plan, *int) {
-			old, sets, planted := map[string][]byte{}, map[string]int{}, 0
-			return func(req *protocol.Request, answer []byte) []byte {
-				key := string(req.Key)
-				if req.Verb == protocol.Set {
-					sets[key]++
-				}
-				line, value := header(answer)
-				switch {
-				case req.Verb != protocol.Get || line == nil:
-				case old[key] == nil:
-					old[key], sets[key] = slices.Concat(value), 0
-				case sets[key] == 1:
-					sets[key]++ // once a key
-					planted++
-					return whole(line, old[key])
-				}
-				return answer
-			}, &planted
-		}},
-		{"a deleted value that comes back", "stale", func(c *bench.Config) { c.Conns, c.DeleteRatio = 1, 0.3 }, func() (plan, *int) {
-			old, planted := map[string][]byte{}, 0
-			deleted := map[string]bool{}
-			return func(req *protocol.Request, answer []byte) []byte {
-				key := string(req.Key)
-				line, _ := header(answer)
-				switch {
-				case req.Verb == protocol.Delete:
-					deleted[key] = true
-				case req.Verb == protocol.Set:
-					deleted[key] = false
-				case req.Verb == protocol.Get && line != nil:
-					old[key] = slices.Concat(answer)
-				case req.Verb == protocol.Get && deleted[key] && old[key] != nil:
-					deleted[key] = false
-					planted++
-					return old[key]
-				}
-				return answer
-			}, &planted
-		}},
-		{"a torn value", "torn", func(*bench.Config) {}, func() (plan, *int) {
-			last, gets, planted := map[string][]byte{}, 0, 0
-			return func(req *protocol.Request, answer []byte) []byte {
-				key := string(req.Key)
-				line, value := header(answer)
-				if req.Verb != protocol.Get || line == nil {
-					return answer
-				}
-				before := last[key]
-				last[key] = slices.Concat(value)
-				if gets++; gets%100 == 0 && before != nil && !bytes.Equal(before, value) && len(before) == len(value) {
-					planted++
-					return whole(line, slices.Concat(value[:150], before[150:]))
-				}
-				return answer
-			}, &planted
-		}},
-		{"a cut value", "torn", func(*bench.Config) {}, func() (plan, *int) {
-			gets, planted := 0, 0
-			return func(req *protocol.Request, answer []byte) []byte {
-				line, value := header(answer)
-				if req.Verb != protocol.Get || line == nil {
-					return answer
-				}
-				if gets++; gets%100 == 0 {
-					planted++
-					return whole(bytes.Replace(line, []byte(" 300\r"), []byte(" 299\r"), 1), value[:299])
-				}
-				return answer
-			}, &planted
-		}},
-		{"another key's value", "crossed", func(*bench.Config) {}, func() (plan, *int) {
-			var other []byte
-			gets, planted := 0, 0
-			otherKey := ""
-			return func(req *protocol.Request, answer []byte) []byte {
-				line, value := header(answer)
-				if req.Verb != protocol.Get || line == nil {
-					return answer
-				}
-				key := string(req.Key)
-				if gets++; gets%100 == 0 && otherKey != "" && otherKey != key {
-					planted++
-					return whole(line, other)
-				}
-				other, otherKey = slices.Concat(value), key
-				return answer
-			}, &planted
-		}},
-		{"another key's answer", "crossed", func(*bench.Config) {}, func() (plan, *int) {
-			var other []byte
-			gets, planted := 0, 0
-			otherKey := ""
-			return func(req *protocol.Request, answer []byte) []byte {
-				if line, _ := header(answer); req.Verb != protocol.Get || line == nil {
-					return answer
-				}
-				key := string(req.Key)
-				if gets++; gets%100 == 0 && otherKey != "" && otherKey != key {
-					planted++
-					return other
-				}
-				other, otherKey = slices.Concat(answer), key
-				return answer
-			}, &planted
-		}},
+		{"a stale read of the writer's own", "stale", func(c *bench.Config) { c.Conns = 1 }, plantOwnStale},
+		{"a deleted value that comes back", "stale", func(c *bench.Config) { c.Conns, c.DeleteRatio = 1, 0.3 }, plantDeleted},
+		{"a torn value", "torn", func(*bench.Config) {}, plantTorn},
+		{"a cut value", "torn", func(*bench.Config) {}, plantCut},
+		{"another key's value", "crossed", func(*bench.Config) {}, plantOtherValue},
+		{"another key's answer", "crossed", func(*bench.Config) {}, plantOtherAnswer},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			change, planted := tt.plant()

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"mcproxy/bench/workload"
 	"mcproxy/protocol"
 )
 
@@ -130,17 +131,17 @@ func (w *worker) fill(c *conn) error {
 func (w *worker) prepare(c *conn) (wake time.Duration, ok bool) {
 	o := c.slot()
 	if !c.held {
-		o.reset()
-		switch c.stream.next(o, max(w.now, c.due)) {
-		case ended:
+		o.Reset()
+		switch c.stream.Next(o, max(w.now, c.due)) {
+		case workload.Ended:
 			c.over = true
 			return 0, false
-		case later:
-			return o.at, false
+		case workload.Later:
+			return o.At, false
 		}
 		c.held = true
 	}
-	if w.pace.open() && !o.follows && c.due > w.now {
+	if w.pace.open() && !o.Follows && c.due > w.now {
 		return c.due, false
 	}
 	return 0, true
@@ -150,22 +151,22 @@ func (w *worker) prepare(c *conn) (wake time.Duration, ok bool) {
 func (w *worker) begin(c *conn) {
 	o := c.slot()
 	c.held = false
-	o.sent = w.now
+	o.Sent = w.now
 	switch {
-	case w.pace.open() && !o.follows:
-		o.at = c.due
+	case w.pace.open() && !o.Follows:
+		o.At = c.due
 		c.due += w.pace.gap(c.arrivals)
-	case o.at == 0:
-		o.at = w.now
+	case o.At == 0:
+		o.At = w.now
 	}
-	if o.at >= w.measureFrom && c.quota > 0 {
+	if o.At >= w.measureFrom && c.quota > 0 {
 		c.quota--
 	}
 	if c.watch != nil {
-		c.watch.sending(o)
+		c.watch.Sending(o)
 	}
 	c.inFlight++
-	w.out = appendOp(w.out, o, w.meta)
+	w.out = o.Append(w.out, w.meta)
 }
 
 // sleep is how long wait may take.
@@ -203,7 +204,7 @@ func (w *worker) finished() bool {
 func (w *worker) check() {
 	w.nextCheck = w.now + checkEvery
 	for _, c := range w.conns {
-		if c.inFlight > 0 && w.now-c.oldest().sent > w.run.cfg.Timeout {
+		if c.inFlight > 0 && w.now-c.oldest().Sent > w.run.cfg.Timeout {
 			w.tally.timeouts++
 			w.fail(c, fmt.Errorf("no answer within %v", w.run.cfg.Timeout))
 		}

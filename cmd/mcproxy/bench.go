@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"mcproxy/bench"
+	"mcproxy/bench/workload"
 )
 
 // A benchOptions is what the flags of "mcproxy bench" set.
@@ -78,7 +79,7 @@ func newBenchCommand() *cobra.Command {
 func (o *benchOptions) bind(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.SortFlags = false
-	f.StringVar(&o.Workload, "workload", o.Workload, strings.Join(bench.WorkloadNames(), ", "))
+	f.StringVar(&o.Workload, "workload", o.Workload, strings.Join(workload.Names(), ", "))
 	f.IntVar(&o.Conns, "conns", o.Conns, "conns kept open")
 	f.IntVar(&o.Pipeline, "pipeline", o.Pipeline, "operations in flight on each conn")
 	f.DurationVar(&o.Duration, "duration", o.Duration, "how long to measure; 10m with --requests and for replays")

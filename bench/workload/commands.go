@@ -1,4 +1,4 @@
-package bench
+package workload
 
 import (
 	"bufio"
@@ -32,8 +32,8 @@ type commandReader struct {
 	request protocol.Request
 }
 
-// stampMark begins the line that says when, in seconds, and who.
-const stampMark = "#@ "
+// StampMark begins a line that says when the following command came, in seconds, a blank, and of which client, a number.
+const StampMark = "#@ "
 
 func (c *commandReader) read() (record, error) {
 	for {
@@ -41,7 +41,7 @@ func (c *commandReader) read() (record, error) {
 		if err != nil {
 			return record{}, err
 		}
-		if stamp, ok := bytes.CutPrefix(line, []byte(stampMark)); ok {
+		if stamp, ok := bytes.CutPrefix(line, []byte(StampMark)); ok {
 			if err := c.stamp(string(bytes.TrimRight(stamp, "\r\n"))); err != nil {
 				return record{}, c.skip(err.Error())
 			}
@@ -69,7 +69,7 @@ func (c *commandReader) stamp(text string) error {
 	at, err1 := strconv.ParseFloat(string(seconds), 64)
 	n, err2 := strconv.Atoi(string(client))
 	if !found || err1 != nil || err2 != nil || !(at >= 0 && at < maxStamp) || n < 0 {
-		return fmt.Errorf("want %sSECONDS CLIENT, not %.40q", stampMark, text)
+		return fmt.Errorf("want %sSECONDS CLIENT, not %.40q", StampMark, text)
 	}
 	c.at, c.client = time.Duration(at*float64(time.Second)), n
 	return nil
@@ -112,7 +112,7 @@ func (c *commandReader) command(line []byte) (record, error) {
 	case req.Key != nil:
 		r.conn = connOf(req.Key, c.conns)
 	}
-	r.op = op{kind: kindOf(req.Verb), verb: req.Verb, width: max(req.NumKeys, 1), raw: protocol.AppendRequest(nil, req)}
+	r.op = Op{Kind: kindOf(req.Verb), Verb: req.Verb, Width: max(req.NumKeys, 1), raw: protocol.AppendRequest(nil, req)}
 	return r, nil
 }
 

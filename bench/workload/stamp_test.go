@@ -1,4 +1,4 @@
-package bench
+package workload
 
 import (
 	"strings"
@@ -11,13 +11,13 @@ func TestStamps(t *testing.T) {
 	c := &checker{verifier: newVerifier(1, time.Now()), writer: 12}
 	for _, keyLen := range []int{1, 9, 40, 250} {
 		for size := range 1200 {
-			o := &op{key: []byte(strings.Repeat("k", keyLen)), seq: int64(size * size)}
+			o := &Op{Key: []byte(strings.Repeat("k", keyLen)), seq: int64(size * size)}
 			value := c.compose(nil, o, size)
 			if len(value) < size || len(value) > size && size > keyLen+80 {
 				t.Fatalf("a value of %d bytes for a key of %d has %d", size, keyLen, len(value))
 			}
 			got, ok := parseStamp(value)
-			if !ok || string(got.run) != c.run || got.writer != 12 || got.seq != o.seq || string(got.key) != string(o.key) {
+			if !ok || string(got.run) != c.run || got.writer != 12 || got.seq != o.seq || string(got.key) != string(o.Key) {
 				t.Fatalf("a value of %d bytes for a key of %d reads %+v, %v: %q", size, keyLen, got, ok, value)
 			}
 			if size%97 > 0 {

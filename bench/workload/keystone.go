@@ -1,13 +1,11 @@
-package bench
+package workload
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha1"
 	"encoding/hex"
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"strconv"
 	"strings"
 	"sync"
@@ -43,14 +41,14 @@ type KeystoneFigures struct {
 	UncheckedUsers int64 `json:"unchecked_users"` // whose list could not be read in the end
 }
 
-// keystoneLoad is Keystone's token store as Kilo had it. To issue a token, a client stores it, and then reads the list of its
+// tokenStore is Keystone's token store as Kilo had it. To issue a token, a client stores it, and then reads the list of its
 // user's tokens and writes it back, whole, with the new one, under a lock:
 //
 //	set sha1(token-ID) ─► get sha1(revocation-list) ─► add _lockusertokens-UID ─► get sha1(usertokens-UID) ─► set it ─► delete the lock
 //
 // A few service users issue most tokens, so their lists grow to hundreds of kilobytes and are moved twice for each token.
-type keystoneLoad struct {
-	cfg      *Config
+type tokenStore struct {
+	opts     *Options
 	services []string
 	block    []byte
 	size     sizePicker
@@ -70,20 +68,20 @@ type tokenUser struct {
 
 type tokenID [tokenIDLen]byte
 
-func newKeystoneLoad(cfg *Config) (*keystoneLoad, error) {
-	k := &keystoneLoad{cfg: cfg, services: strings.Split(cfg.ServiceUsers, ",")}
+func newTokenStore(opts *Options) (*tokenStore, error) {
+	k := &tokenStore{opts: opts, services: strings.Split(opts.ServiceUsers, ",")}
 	var err error
-	if k.size, err = parseSizes(cfg.TokenSize, maxValueSize); err != nil {
+	if k.size, err = parseSizes(opts.TokenSize, maxValueSize); err != nil {
 		return nil, fmt.Errorf("token-%w", err)
 	}
-	k.block = newBlock(cfg.Seed, k.size.largest())
-	k.users = make([]tokenUser, len(k.services)+cfg.Users)
+	k.block = newBlock(opts.Seed, k.size.largest())
+	k.users = make([]tokenUser, len(k.services)+opts.Users)
 	for i := range k.users {
 		u := &k.users[i]
 		if i < len(k.services) {
 			u.id = k.services[i]
 		} else {
-			u.id = fmt.Sprintf("%016x%016x", mix64(cfg.Seed+uint64(i)), mix64(^cfg.Seed+uint64(i)))
+			u.id = fmt.Sprintf("%016x%016x", mix64(opts.Seed+uint64(i)), mix64(^opts.Seed+uint64(i)))
 		}
 		u.list = hashed("usertokens-" + u.id)
 		u.lock = "_lockusertokens-" + u.id
@@ -114,7 +112,7 @@ const (
 
 // A tokenStream is one client of Keystone's. It has one operation in flight, and is its own observer.
 type tokenStream struct {
-	*keystoneLoad
+	*tokenStore
 	r        *rand.Rand
 	conn     int
 	step     tokenStep // of the operation in flight, or of the next one
@@ -130,35 +128,35 @@ type tokenStream struct {
 	pruned   []tokenID
 }
 
-func (k *keystoneLoad) stream(conn int) *tokenStream {
-	return &tokenStream{keystoneLoad: k, conn: conn, r: rand.New(rand.NewPCG(k.cfg.Seed, 1+uint64(conn)))}
+func (k *tokenStore) stream(conn int) *tokenStream {
+	return &tokenStream{tokenStore: k, conn: conn, r: rand.New(rand.NewPCG(k.opts.Seed, 1+uint64(conn)))}
 }
 
 // tokenAt is the id of a client's token.
 func (s *tokenStream) tokenAt(number int) tokenID {
-	n := s.cfg.Seed<<48 ^ uint64(s.conn)<<32 ^ uint64(number)
+	n := s.opts.Seed<<48 ^ uint64(s.conn)<<32 ^ uint64(number)
 	var id tokenID
 	text := strconv.AppendUint(id[:0], mix64(n)|1<<63, 16)
 	strconv.AppendUint(text, mix64(n+1<<40)|1<<63, 16)
 	return id
 }
 
-func (s *tokenStream) next(o *op, at time.Duration) step {
+func (s *tokenStream) Next(o *Op, at time.Duration) Step {
 	if s.inFlight {
-		return later
+		return Later
 	}
 	if at < s.wake {
-		o.at = s.wake
-		return later
+		o.At = s.wake
+		return Later
 	}
 	if s.step == stepIdle {
 		s.choose()
 	} else {
-		o.follows = true
+		o.Follows = true
 	}
 	s.inFlight = true
 	s.make(o)
-	return ready
+	return Ready
 }
 
 // choose begins a validation or an issue.
@@ -169,46 +167,46 @@ func (s *tokenStream) choose() {
 		s.token = s.tokenAt(s.r.IntN(s.issued))
 		return
 	}
-	s.validate = s.cfg.Validations
+	s.validate = s.opts.Validations
 	s.token = s.tokenAt(s.issued)
 	s.issued++
 	s.step, s.tries = stepToken, 0
 	who := s.r.IntN(len(s.services))
-	if s.cfg.Users > 0 && s.r.Float64() >= s.cfg.ServiceShare {
-		who = len(s.services) + s.r.IntN(s.cfg.Users)
+	if s.opts.Users > 0 && s.r.Float64() >= s.opts.ServiceShare {
+		who = len(s.services) + s.r.IntN(s.opts.Users)
 	}
 	s.user = &s.users[who]
 }
 
 // make fills the operation of the present step.
-func (s *tokenStream) make(o *op) {
-	o.kind, o.verb = kindGet, protocol.Get
+func (s *tokenStream) make(o *Op) {
+	o.Kind, o.Verb = KindGet, protocol.Get
 	switch s.step {
 	case stepToken, stepValidate:
 		sum := sha1.Sum(append([]byte("token-"), s.token[:]...))
-		o.key = hex.AppendEncode(o.key, sum[:])
+		o.Key = hex.AppendEncode(o.Key, sum[:])
 		if s.step == stepToken {
-			o.kind, o.verb, o.flags, o.exptime = kindSet, protocol.Set, pickleFlags, tokenTTL
+			o.Kind, o.Verb, o.Flags, o.Exptime = KindSet, protocol.Set, pickleFlags, tokenTTL
 			offset := int(mix64(uint64(s.issued)) % blockSpare)
-			o.value = s.block[offset : offset+s.size.pick(s.r)]
+			o.Value = s.block[offset : offset+s.size.pick(s.r)]
 		}
 	case stepRevocation:
-		o.key = append(o.key, hashed("revocation-list")...)
+		o.Key = append(o.Key, hashed("revocation-list")...)
 	case stepLock:
-		o.kind, o.verb, o.flags, o.exptime = kindSet, protocol.Add, integerFlags, lockTTL
-		o.key = append(o.key, s.user.lock...)
-		o.value = append(o.buffer, '1')
+		o.Kind, o.Verb, o.Flags, o.Exptime = KindSet, protocol.Add, integerFlags, lockTTL
+		o.Key = append(o.Key, s.user.lock...)
+		o.Value = append(o.buffer, '1')
 	case stepRead:
-		o.key = append(o.key, s.user.list...)
+		o.Key = append(o.Key, s.user.list...)
 		s.list = s.list[:0]
 	case stepWrite:
-		o.kind, o.verb, o.flags, o.exptime = kindSet, protocol.Set, pickleFlags, tokenTTL
-		o.key = append(o.key, s.user.list...)
+		o.Kind, o.Verb, o.Flags, o.Exptime = KindSet, protocol.Set, pickleFlags, tokenTTL
+		o.Key = append(o.Key, s.user.list...)
 		s.extend()
-		o.value = s.list
+		o.Value = s.list
 	case stepUnlock:
-		o.kind, o.verb = kindDelete, protocol.Delete
-		o.key = append(o.key, s.user.lock...)
+		o.Kind, o.Verb = KindDelete, protocol.Delete
+		o.Key = append(o.Key, s.user.lock...)
 	}
 }
 
@@ -218,7 +216,7 @@ func (s *tokenStream) extend() {
 	s.list = append(s.list, s.token[:]...)
 	s.list = append(s.list, s.block[:entryLen-tokenIDLen]...)
 	s.pruned = s.pruned[:0]
-	if most := s.cfg.ListLimit / entryLen * entryLen; s.cfg.ListLimit > 0 && len(s.list) > most {
+	if most := s.opts.ListLimit / entryLen * entryLen; s.opts.ListLimit > 0 && len(s.list) > most {
 		for old := s.list[:len(s.list)-most]; len(old) >= entryLen; old = old[entryLen:] {
 			s.pruned = append(s.pruned, tokenID(old[:tokenIDLen]))
 		}
@@ -226,16 +224,16 @@ func (s *tokenStream) extend() {
 	}
 }
 
-func (s *tokenStream) sending(*op) {}
+func (s *tokenStream) Sending(*Op) {}
 
-func (s *tokenStream) value(_ *op, r *protocol.Response) {
+func (s *tokenStream) Value(_ *Op, r *protocol.Response) {
 	if s.step == stepRead {
 		s.list = append(s.list[:0], r.Value[:len(r.Value)/entryLen*entryLen]...)
 	}
 }
 
 // done takes the step that follows an answer.
-func (s *tokenStream) done(o *op, status protocol.Status) {
+func (s *tokenStream) Done(o *Op, status protocol.Status) {
 	s.inFlight = false
 	stored := status == protocol.StatusStored
 	switch s.step {
@@ -248,7 +246,7 @@ func (s *tokenStream) done(o *op, status protocol.Status) {
 		s.counts.issued.Add(1)
 		s.step = stepRevocation
 	case stepRevocation:
-		if s.step = stepLock; !s.cfg.Locks {
+		if s.step = stepLock; !s.opts.Locks {
 			s.step = stepRead
 		}
 	case stepLock:
@@ -263,7 +261,7 @@ func (s *tokenStream) done(o *op, status protocol.Status) {
 		s.step = s.afterWrite()
 	case stepValidate:
 		s.counts.validations.Add(1)
-		if o.hits == 0 {
+		if o.Hits == 0 {
 			s.counts.invalid.Add(1)
 		}
 		s.step = stepIdle
@@ -273,14 +271,14 @@ func (s *tokenStream) done(o *op, status protocol.Status) {
 }
 
 func (s *tokenStream) afterWrite() tokenStep {
-	if s.cfg.Locks {
+	if s.opts.Locks {
 		return stepUnlock
 	}
 	return stepIdle
 }
 
 // locked goes on with the list, or tries again after a while, or gives up, as Keystone then fails the request.
-func (s *tokenStream) locked(o *op, got bool) {
+func (s *tokenStream) locked(o *Op, got bool) {
 	if got {
 		s.step = stepRead
 		return
@@ -290,7 +288,7 @@ func (s *tokenStream) locked(o *op, got bool) {
 		s.step = stepIdle
 		return
 	}
-	s.wake = o.sent + time.Duration(s.r.Int64N(int64(lockPause)))
+	s.wake = o.Sent + time.Duration(s.r.Int64N(int64(lockPause)))
 }
 
 // written notes what the list names now.
@@ -315,22 +313,13 @@ func (s *tokenStream) written(stored bool) {
 }
 
 // figures reads every list once more and gives what became of the tokens.
-func (k *keystoneLoad) figures(ctx context.Context) (*KeystoneFigures, error) {
+func (k *tokenStore) figures(ctx context.Context, get Get) (*KeystoneFigures, error) {
 	f := &KeystoneFigures{
 		Issued: k.counts.issued.Load(), Refused: k.counts.refused.Load(),
 		Validations: k.counts.validations.Load(), Invalid: k.counts.invalid.Load(),
 		ListUpdates: k.counts.updates.Load(), ListsRefused: k.counts.listsRefused.Load(),
 		LockFailures: k.counts.lockFailures.Load(), LargestList: k.counts.largest.Load(),
 	}
-	addr, err := parseAddress(k.cfg.Endpoint)
-	if err != nil {
-		return nil, err
-	}
-	conn, err := addr.dial(k.cfg.Timeout)
-	if err != nil {
-		return nil, fmt.Errorf("%s: reading the lists in the end: %w", addr.text, err)
-	}
-	defer conn.Close()
 	for i := range k.users {
 		u := &k.users[i]
 		if len(u.named) == 0 {
@@ -340,9 +329,9 @@ func (k *keystoneLoad) figures(ctx context.Context) (*KeystoneFigures, error) {
 			f.UncheckedUsers++
 			continue
 		}
-		list, err := getOnce(conn, u.list, k.cfg.Timeout)
+		list, err := get(u.list)
 		if err != nil {
-			return nil, fmt.Errorf("%s: reading the lists in the end: %w", addr.text, err)
+			return nil, fmt.Errorf("reading the lists in the end: %w", err)
 		}
 		f.LostUpdates += int64(u.missing(list))
 	}
@@ -360,33 +349,4 @@ func (u *tokenUser) missing(list []byte) int {
 		}
 	}
 	return len(u.named) - found
-}
-
-// getOnce gets one value; nil is a miss.
-func getOnce(conn net.Conn, key string, timeout time.Duration) ([]byte, error) {
-	if err := conn.SetDeadline(time.Now().Add(timeout)); err != nil {
-		return nil, err
-	}
-	if _, err := conn.Write([]byte("get " + key + "\r\n")); err != nil {
-		return nil, err
-	}
-	var in []byte
-	buf := make([]byte, 64<<10)
-	for {
-		n, err := conn.Read(buf)
-		if err != nil {
-			return nil, err
-		}
-		in = append(in, buf[:n]...)
-		var r protocol.Response
-		n, err = protocol.ParseResponse(in, protocol.ShapeValue, &r)
-		switch {
-		case err != nil:
-			return nil, err
-		case n > 0 && r.Status.IsError():
-			return nil, fmt.Errorf("%s", r.Line)
-		case n > 0:
-			return bytes.Clone(r.Value), nil
-		}
-	}
 }

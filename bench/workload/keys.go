@@ -1,4 +1,4 @@
-package bench
+package workload
 
 import (
 	"math"
@@ -156,8 +156,8 @@ type keyNames struct {
 	seed    uint64
 }
 
-func newKeyNames(cfg *Config, prefix string, lengths sizePicker) keyNames {
-	return keyNames{prefix: prefix, digits: len(strconv.Itoa(cfg.Keys - 1)), lengths: lengths, seed: cfg.Seed}
+func newKeyNames(opts *Options, prefix string, lengths sizePicker) keyNames {
+	return keyNames{prefix: prefix, digits: len(strconv.Itoa(opts.Keys - 1)), lengths: lengths, seed: opts.Seed}
 }
 
 func (k *keyNames) append(dst []byte, index int) []byte {

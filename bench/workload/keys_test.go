@@ -1,4 +1,4 @@
-package bench
+package workload
 
 import (
 	"fmt"
@@ -104,15 +104,14 @@ func picks(keys keyPicker, n, draws int, at time.Duration) []int {
 	return counts
 }
 
-func testMix(t *testing.T, change func(*Config)) *mix {
+func testMix(t *testing.T, change func(*Options)) *mix {
 	t.Helper()
-	cfg := Default()
-	cfg.Endpoint = "127.0.0.1:11211"
-	change(&cfg)
-	if err := cfg.Check(); err != nil {
+	opts := Default()
+	change(&opts)
+	if err := opts.Check(); err != nil {
 		t.Fatal(err)
 	}
-	m, err := newMix(&cfg)
+	m, err := newMix(&opts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -121,7 +120,7 @@ func testMix(t *testing.T, change func(*Config)) *mix {
 
 func TestUniformKeys(t *testing.T) {
 	const n, draws = 1000, 1_000_000
-	m := testMix(t, func(c *Config) { c.Keys = n })
+	m := testMix(t, func(c *Options) { c.Keys = n })
 	chi := 0.0
 	for _, count := range picks(m.keyPicker(0), n, draws, 0) {
 		d := float64(count) - draws/n
@@ -136,8 +135,8 @@ func TestUniformKeys(t *testing.T) {
 func TestViralKeyHasItsShare(t *testing.T) {
 	const n, draws, share = 1000, 400_000, 0.3
 	for _, dist := range []string{"uniform", "zipf"} {
-		m := testMix(t, func(c *Config) { c.Keys, c.Viral, c.KeyDist = n, share, dist })
-		base := testMix(t, func(c *Config) { c.Keys, c.KeyDist = n, dist })
+		m := testMix(t, func(c *Options) { c.Keys, c.Viral, c.KeyDist = n, share, dist })
+		base := testMix(t, func(c *Options) { c.Keys, c.KeyDist = n, dist })
 		viral := m.scatter.key(0)
 		counts := picks(m.keyPicker(0), n, draws, 0)
 		plain := picks(base.keyPicker(0), n, draws, 0)
@@ -172,7 +171,7 @@ func hottest(counts []int, n int) map[int]bool {
 // and the law over the ranks stays Zipf's.
 func TestHotSwapExchangesTheHottest(t *testing.T) {
 	const n, swap, draws = 2000, 200, 1_000_000
-	m := testMix(t, func(c *Config) {
+	m := testMix(t, func(c *Options) {
 		c.Keys, c.KeyDist, c.SwapKeys, c.SwapEvery, c.Zipf = n, "hot-swap", swap, 10*time.Second, 1.2
 	})
 	keys := m.keyPicker(0).(*hotSwapKeys)
@@ -213,7 +212,7 @@ func TestHotSwapExchangesTheHottest(t *testing.T) {
 
 func TestSequentialKeysWalkInOrder(t *testing.T) {
 	const n, conns = 10, 3
-	m := testMix(t, func(c *Config) { c.Keys, c.KeyDist, c.Conns = n, "sequential", conns })
+	m := testMix(t, func(c *Options) { c.Keys, c.KeyDist, c.Conns = n, "sequential", conns })
 	var pickers [conns]keyPicker
 	for i := range pickers {
 		pickers[i] = m.keyPicker(i)
@@ -227,7 +226,7 @@ func TestSequentialKeysWalkInOrder(t *testing.T) {
 
 func TestKeyNamesAreDifferentAndLast(t *testing.T) {
 	for _, size := range []string{"1", "16", "5-60", "etc", "250"} {
-		m := testMix(t, func(c *Config) { c.Keys, c.KeySize = 20_000, size })
+		m := testMix(t, func(c *Options) { c.Keys, c.KeySize = 20_000, size })
 		seen := map[string]int{}
 		for i := range 20_000 {
 			name := string(m.names.append(nil, i))
@@ -243,7 +242,7 @@ func TestKeyNamesAreDifferentAndLast(t *testing.T) {
 			}
 		}
 	}
-	m := testMix(t, func(c *Config) { c.KeySize = "16" })
+	m := testMix(t, func(c *Options) { c.KeySize = "16" })
 	if got, want := string(m.names.append(nil, 4711)), "mcb:000000004711"; got != want {
 		t.Errorf("key 4711 = %q, want %q", got, want)
 	}

@@ -1,4 +1,4 @@
-package bench
+package workload
 
 import (
 	"bufio"
@@ -40,8 +40,8 @@ const (
 	maxTraceLine   = 4096
 )
 
-func newTraceReader(in *bufio.Reader, cfg *Config) *traceReader {
-	return &traceReader{in: in, conns: cfg.Conns, block: newBlock(cfg.Seed, maxTraceValue)}
+func newTraceReader(in *bufio.Reader, opts *Options) *traceReader {
+	return &traceReader{in: in, conns: opts.Conns, block: newBlock(opts.Seed, maxTraceValue)}
 }
 
 func (t *traceReader) read() (record, error) {
@@ -137,36 +137,36 @@ func (t *traceReader) parse(line []byte) (record, error) {
 	}
 	r := record{at: time.Duration(at) * time.Second, conn: connOf(rest, t.conns)}
 	o := &r.op
-	o.key, o.width = bytes.Clone(rest), 1
+	o.Key, o.Width = bytes.Clone(rest), 1
 	switch string(fields[3]) {
 	case "get":
-		o.verb = protocol.Get
+		o.Verb = protocol.Get
 	case "gets":
-		o.verb = protocol.Gets
+		o.Verb = protocol.Gets
 	case "set", "cas":
-		o.verb = protocol.Set
+		o.Verb = protocol.Set
 	case "add":
-		o.verb = protocol.Add
+		o.Verb = protocol.Add
 	case "replace":
-		o.verb = protocol.Replace
+		o.Verb = protocol.Replace
 	case "append":
-		o.verb = protocol.Append
+		o.Verb = protocol.Append
 	case "prepend":
-		o.verb = protocol.Prepend
+		o.Verb = protocol.Prepend
 	case "delete":
-		o.verb = protocol.Delete
+		o.Verb = protocol.Delete
 	case "incr":
-		o.verb, o.delta = protocol.Incr, 1
+		o.Verb, o.Delta = protocol.Incr, 1
 	case "decr":
-		o.verb, o.delta = protocol.Decr, 1
+		o.Verb, o.Delta = protocol.Decr, 1
 	default:
 		return record{}, fmt.Errorf("no operation %q", fields[3])
 	}
-	o.kind = kindOf(o.verb)
-	if o.verb.IsStorage() {
+	o.Kind = kindOf(o.Verb)
+	if o.Verb.IsStorage() {
 		offset := int(mix64(uint64(t.line)) % blockSpare)
-		o.value = t.block[offset : offset+min(size, maxTraceValue)]
-		o.exptime = int32(min(max(ttl, 0), maxRelative))
+		o.Value = t.block[offset : offset+min(size, maxTraceValue)]
+		o.Exptime = int32(min(max(ttl, 0), maxRelative))
 	}
 	return r, nil
 }

@@ -1,4 +1,4 @@
-package bench
+package workload
 
 import (
 	"bufio"
@@ -22,7 +22,7 @@ type ReplayFigures struct {
 
 // A record is one command of a file.
 type record struct {
-	op   op
+	op   Op
 	at   time.Duration // since the file's first, as recorded
 	conn int           // that is to send it
 }
@@ -38,7 +38,7 @@ type recordReader interface {
 // A replay hands the commands of a file to conns, in the file's order. Those of one key, or of one recorded client, are all
 // one conn's, so that they cannot overtake each other.
 type replay struct {
-	cfg  *Config
+	opts *Options
 	file io.Closer
 
 	mu      sync.Mutex
@@ -62,20 +62,20 @@ const (
 )
 
 // newReplay opens the file; "-" is the standard input.
-func newReplay(cfg *Config) (*replay, error) {
+func newReplay(opts *Options) (*replay, error) {
 	file := os.Stdin
-	if cfg.File != "-" {
+	if opts.File != "-" {
 		var err error
-		if file, err = os.Open(cfg.File); err != nil {
+		if file, err = os.Open(opts.File); err != nil {
 			return nil, err
 		}
 	}
-	p := &replay{cfg: cfg, file: file, queues: make([]queue, cfg.Conns), first: -1}
+	p := &replay{opts: opts, file: file, queues: make([]queue, opts.Conns), first: -1}
 	in := bufio.NewReaderSize(file, 1<<20)
-	if cfg.Workload == traceReplay {
-		p.reader = newTraceReader(in, cfg)
+	if opts.Workload == Trace {
+		p.reader = newTraceReader(in, opts)
 	} else {
-		p.reader = &commandReader{in: in, conns: cfg.Conns, client: -1}
+		p.reader = &commandReader{in: in, conns: opts.Conns, client: -1}
 	}
 	return p, nil
 }
@@ -86,33 +86,33 @@ type replayStream struct {
 	conn int
 }
 
-func (s replayStream) next(o *op, at time.Duration) step {
+func (s replayStream) Next(o *Op, at time.Duration) Step {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	q := &s.queues[s.conn]
 	for q.empty() && !s.done {
 		if full := s.advance(); full {
-			o.at = at + queuePause
-			return later
+			o.At = at + queuePause
+			return Later
 		}
 	}
 	if q.empty() {
-		return ended
+		return Ended
 	}
 	r := &q.records[q.head]
 	due := time.Duration(0)
-	if s.cfg.Speed > 0 {
+	if s.opts.Speed > 0 {
 		// Never 0, which is for an operation without a time of its own.
-		due = max(time.Duration(float64(r.at-s.first)/s.cfg.Speed), 1)
+		due = max(time.Duration(float64(r.at-s.first)/s.opts.Speed), 1)
 		if due > at {
-			o.at = due
-			return later
+			o.At = due
+			return Later
 		}
 	}
 	*o = r.op
-	o.at = due
+	o.At = due
 	q.pop()
-	return ready
+	return Ready
 }
 
 // advance reads one record and queues it; full says that its queue has no room for another. The caller holds mu.
@@ -156,13 +156,13 @@ func (p *replay) report() (*ReplayFigures, error) {
 	defer p.mu.Unlock()
 	_ = p.file.Close() // nothing was written
 	if p.err != nil {
-		return nil, fmt.Errorf("%s: %w", p.cfg.File, p.err)
+		return nil, fmt.Errorf("%s: %w", p.opts.File, p.err)
 	}
 	if p.figures.Commands == 0 {
 		if p.figures.Skipped > 0 {
-			return nil, fmt.Errorf("%s: no line is a command; %s", p.cfg.File, p.figures.FirstSkipped)
+			return nil, fmt.Errorf("%s: no line is a command; %s", p.opts.File, p.figures.FirstSkipped)
 		}
-		return nil, fmt.Errorf("%s: empty", p.cfg.File)
+		return nil, fmt.Errorf("%s: empty", p.opts.File)
 	}
 	return &p.figures, nil
 }
@@ -175,18 +175,18 @@ func connOf(key []byte, conns int) int {
 }
 
 // kindOf is what a replayed verb's latency is counted under.
-func kindOf(v protocol.Verb) kind {
+func kindOf(v protocol.Verb) Kind {
 	switch {
 	case v.IsRetrieval() || v == protocol.MetaGet:
-		return kindGet
+		return KindGet
 	case v.IsStorage():
-		return kindSet
+		return KindSet
 	case v == protocol.Delete || v == protocol.MetaDelete:
-		return kindDelete
+		return KindDelete
 	case v == protocol.Touch:
-		return kindTouch
+		return KindTouch
 	case v == protocol.Incr || v == protocol.Decr || v == protocol.MetaArithmetic:
-		return kindIncr
+		return KindIncr
 	}
-	return kindOther
+	return KindOther
 }

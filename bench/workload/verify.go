@@ -1,4 +1,4 @@
-package bench
+package workload
 
 import (
 	"bytes"
@@ -94,9 +94,9 @@ type checker struct {
 
 func (v *verifier) lock(index int) *sync.Mutex { return &v.locks[index%len(v.locks)] }
 
-func (c *checker) sending(o *op) {
+func (c *checker) Sending(o *Op) {
 	o.seq = c.clock.Add(1)
-	if o.kind != kindSet || o.plain {
+	if o.Kind != KindSet || o.plain {
 		return
 	}
 	mu := c.lock(o.index)
@@ -104,12 +104,12 @@ func (c *checker) sending(o *op) {
 	h := &c.keys[o.index]
 	h.open = append(h.open, o.seq)
 	mu.Unlock()
-	o.buffer = c.compose(o.buffer[:0], o, len(o.value))
-	o.value = o.buffer
+	o.buffer = c.compose(o.buffer[:0], o, len(o.Value))
+	o.Value = o.buffer
 }
 
-func (c *checker) done(o *op, status protocol.Status) {
-	if o.plain || o.kind != kindSet && o.kind != kindDelete {
+func (c *checker) Done(o *Op, status protocol.Status) {
+	if o.plain || o.Kind != KindSet && o.Kind != KindDelete {
 		return
 	}
 	mu := c.lock(o.index)
@@ -121,9 +121,9 @@ func (c *checker) done(o *op, status protocol.Status) {
 	}
 	switch {
 	case status == protocol.StatusStored, status == protocol.StatusOK, status == protocol.StatusDeleted,
-		status == protocol.StatusNotFound && o.kind == kindDelete:
+		status == protocol.StatusNotFound && o.Kind == KindDelete:
 		h.acknowledge(write{writer: c.writer, seq: o.seq, acked: c.clock.Add(1)})
-	case o.kind == kindDelete: // no value of its own can show up
+	case o.Kind == KindDelete: // no value of its own can show up
 	case len(h.lost) < maxLost:
 		h.lost = append(h.lost, o.seq)
 	default:
@@ -139,14 +139,14 @@ func (h *history) acknowledge(w write) {
 	h.acked = append(h.acked, w)
 }
 
-func (c *checker) value(o *op, r *protocol.Response) {
-	if o.kind != kindGet {
+func (c *checker) Value(o *Op, r *protocol.Response) {
+	if o.Kind != KindGet {
 		return
 	}
 	c.counts.checked.Add(1)
 	index, key, ok := asked(o, r)
 	if !ok {
-		c.offence("crossed", Offender{Key: string(o.key), Found: fmt.Sprintf("an answer with %.80q", r.Line), Want: "the key asked for"})
+		c.offence("crossed", Offender{Key: string(o.Key), Found: fmt.Sprintf("an answer with %.80q", r.Line), Want: "the key asked for"})
 		return
 	}
 	mu := c.lock(index)
@@ -196,27 +196,27 @@ func (h *history) newer(v stamp, r int64) (write, bool) {
 }
 
 // asked finds the key of o that r answers, by its number and its text.
-func asked(o *op, r *protocol.Response) (index int, key []byte, ok bool) {
+func asked(o *Op, r *protocol.Response) (index int, key []byte, ok bool) {
 	if r.Key == nil { // a meta answer: one unit a key, in order, and with the key after k
-		for i, rest := 1, o.key; ; i++ {
+		for i, rest := 1, o.Key; ; i++ {
 			key, rest = protocol.NextKey(rest)
-			if i == o.units {
+			if i == o.Units {
 				break
 			}
 		}
 		index = o.index
-		if o.width > 1 {
-			index = o.more[o.units-1]
+		if o.Width > 1 {
+			index = o.more[o.Units-1]
 		}
 		return index, key, slices.ContainsFunc(bytes.Fields(r.Line), func(flag []byte) bool {
 			return flag[0] == 'k' && bytes.Equal(flag[1:], key)
 		})
 	}
-	if o.width == 1 {
-		return o.index, o.key, bytes.Equal(r.Key, o.key)
+	if o.Width == 1 {
+		return o.index, o.Key, bytes.Equal(r.Key, o.Key)
 	}
 	// The keys found come in the order of the request, so what lies before the last one found has had its turn.
-	rest := o.key[o.cursor:]
+	rest := o.Key[o.cursor:]
 	for rest != nil {
 		key, rest = protocol.NextKey(rest)
 		if key == nil {
@@ -224,7 +224,7 @@ func asked(o *op, r *protocol.Response) (index int, key []byte, ok bool) {
 		}
 		index = o.more[o.passed]
 		o.passed++
-		o.cursor = len(o.key) - len(rest)
+		o.cursor = len(o.Key) - len(rest)
 		if bytes.Equal(key, r.Key) {
 			return index, key, true
 		}
@@ -281,9 +281,9 @@ const (
 func (s stamp) String() string { return fmt.Sprintf("writer %d's number %d", s.writer, s.seq) }
 
 // compose makes the value of a write of size bytes, or of as few as its stamp takes.
-func (c *checker) compose(dst []byte, o *op, size int) []byte {
+func (c *checker) compose(dst []byte, o *Op, size int) []byte {
 	// All but the filling and the digits of size itself; longer numbers have more of these.
-	fixed := len(stampWord) + len(c.run) + decimals(int64(c.writer)) + decimals(o.seq) + len(o.key) + len("    \n") + checksumLen
+	fixed := len(stampWord) + len(c.run) + decimals(int64(c.writer)) + decimals(o.seq) + len(o.Key) + len("    \n") + checksumLen
 	least := fixed + 1
 	for least < fixed+decimals(int64(least)) {
 		least++
@@ -294,7 +294,7 @@ func (c *checker) compose(dst []byte, o *op, size int) []byte {
 	dst = strconv.AppendInt(append(dst, ' '), int64(c.writer), 10)
 	dst = strconv.AppendInt(append(dst, ' '), o.seq, 10)
 	dst = strconv.AppendInt(append(dst, ' '), int64(size), 10)
-	dst = append(append(dst, ' '), o.key...)
+	dst = append(append(dst, ' '), o.Key...)
 	dst = append(dst, '\n')
 	var word [16]byte
 	for x := mix64(uint64(o.seq)); len(dst) < size-checksumLen; x = mix64(x) {
