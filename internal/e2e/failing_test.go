@@ -190,19 +190,19 @@ func TestFailingBackendOneOfTwo(t *testing.T) {
 			request.WriteString(" " + key)
 			conn.ask(t, fmt.Sprintf("set %s 0 0 1\r\na\r\n", key), "STORED\r\n")
 		}
-		var want string
+		var want strings.Builder
 		for i := range 40 {
 			if answer := servers[0].Command(fmt.Sprintf("get k%d", i)); answer != "END\r\n" {
-				want += strings.TrimSuffix(answer, "END\r\n")
+				want.WriteString(strings.TrimSuffix(answer, "END\r\n"))
 			}
 		}
-		if n := strings.Count(want, "VALUE"); n == 0 || n == 40 {
+		if n := strings.Count(want.String(), "VALUE"); n == 0 || n == 40 {
 			t.Fatalf("%d of 40 keys on the first backend", n)
 		}
 		servers[1].Pause()
 		for range 5 { // while it counts as up, and while it is down
 			answer, closed, err := askWithNoop(conn, request.String()+"\r\n")
-			if err != nil || closed || onError == pool.OnErrorMiss && answer != want+"END\r\n" || onError == pool.OnErrorError && !serverError.MatchString(answer) {
+			if err != nil || closed || onError == pool.OnErrorMiss && answer != want.String()+"END\r\n" || onError == pool.OnErrorError && !serverError.MatchString(answer) {
 				t.Errorf("on_error = %q: got %q (closed %v, %v), want the first backend's items or one error", onError, answer, closed, err)
 			}
 		}
