@@ -17,6 +17,7 @@ type Completer interface {
 type Call struct {
 	Owner Completer // nil: nobody waits for the answer any more
 
+	conn     *conn // the one it was sent on last
 	verb     protocol.Verb
 	shape    protocol.Shape
 	keyLen   uint8 // of a retrieval of one key: the key ends the request line
@@ -27,6 +28,13 @@ type Call struct {
 	deadline int64  // Loop time; 0: none
 	off, end uint64 // where the request lies in its conn's outgoing stream
 }
+
+// Request is the request as it was sent; it is there during Answer, and valid until Answer returns.
+func (c *Call) Request() []byte { return c.conn.request(c) }
+
+// Sent says whether bytes of the request have been handed to the kernel. Before, whatever is asked now will be answered later
+// than now.
+func (c *Call) Sent() bool { return c.conn.touched(c) }
 
 // fifo is a queue of calls, in the order in which they were sent.
 type fifo struct {

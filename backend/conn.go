@@ -51,6 +51,7 @@ type conn struct {
 
 // enqueue appends a call whose request is in out already, from off on.
 func (c *conn) enqueue(call *Call, off int) {
+	call.conn = c
 	call.off = c.base + uint64(off)
 	call.end = c.base + uint64(len(c.out))
 	call.begun = false
@@ -203,12 +204,15 @@ func (c *conn) consume(data []byte) (used int) {
 		}
 		unit := data[used : used+n]
 		used += n
+		end := call.end
 		if r.Last {
-			c.calls.pop()
-			c.acknowledge(call.end)
+			c.calls.pop() // before its owner hears, who may use the call again
 		}
 		if !c.deliver(call, r, unit) || c.state == connClosed {
 			return used
+		}
+		if r.Last {
+			c.acknowledge(end)
 		}
 	}
 	c.need = 0
@@ -270,9 +274,11 @@ func (c *conn) expire(now int64) (next int64) {
 		if call.Owner == nil || call.deadline == 0 {
 			continue
 		}
-		if call.deadline > now {
-			next = call.deadline
-			break
+		if call.deadline > now { // those behind it may be due earlier: they were sent again, or had waited before
+			if next == 0 || call.deadline < next {
+				next = call.deadline
+			}
+			continue
 		}
 		timedOut = true
 		c.p.Figures.Timeouts++

@@ -47,6 +47,14 @@ func NewPipeline(b *Backend, loop *epoll.Loop) *Pipeline {
 // Send sends a request of one key, or of none. affinity picks the conn: requests that must stay in order have the same. An
 // error says that it was not sent and that c's owner hears no more of it; a write's key is in the journal then.
 func (p *Pipeline) Send(c *Call, req *protocol.Request, affinity uint32) *Error {
+	return p.SendBy(c, req, affinity, p.Deadline())
+}
+
+// Deadline is the Loop time by which a call that is sent now must be answered.
+func (p *Pipeline) Deadline() int64 { return p.loop.Now + int64(p.Backend.Options.Timeout) }
+
+// SendBy is Send for a request that has waited already: it must be answered by deadline, a Loop time.
+func (p *Pipeline) SendBy(c *Call, req *protocol.Request, affinity uint32, deadline int64) *Error {
 	cn, err := p.admit(req.Verb, req.Key, affinity)
 	if err != nil {
 		return err
@@ -56,7 +64,7 @@ func (p *Pipeline) Send(c *Call, req *protocol.Request, affinity uint32) *Error 
 	if c.shape == protocol.ShapeValue {
 		c.keyLen = uint8(len(req.Key))
 	}
-	p.prepare(c, affinity)
+	p.prepare(c, affinity, deadline)
 	off := len(cn.out)
 	cn.out = p.loop.Buffers.Grow(cn.out, 160+len(req.Keys)+len(req.RawKey)+len(req.Key)+len(req.MetaFlags)+len(req.Arg)+len(req.Value))
 	cn.out = protocol.AppendRequest(cn.out, req)
@@ -72,7 +80,7 @@ func (p *Pipeline) SendKeys(c *Call, verb protocol.Verb, line []byte, affinity u
 		return err
 	}
 	c.verb, c.shape, c.keyLen = verb, protocol.ShapeValues, 0
-	p.prepare(c, affinity)
+	p.prepare(c, affinity, p.Deadline())
 	off := len(cn.out)
 	cn.out = p.loop.Buffers.Append(cn.out, line)
 	cn.enqueue(c, off)
@@ -82,10 +90,10 @@ func (p *Pipeline) SendKeys(c *Call, verb protocol.Verb, line []byte, affinity u
 // Blocked says whether a key must not be read or written at present, because a write to it is unsettled.
 func (p *Pipeline) Blocked(key []byte) bool { return p.Backend.journal.has(key) }
 
-func (p *Pipeline) prepare(c *Call, affinity uint32) {
+func (p *Pipeline) prepare(c *Call, affinity uint32, deadline int64) {
 	c.affinity = affinity
 	c.internal, c.retried = false, false
-	c.deadline = p.loop.Now + int64(p.Backend.Options.Timeout)
+	c.deadline = deadline
 	p.alarm.Set(c.deadline)
 	p.Figures.Calls++
 }

@@ -14,6 +14,7 @@ type Config struct {
 	Ring     ring.Options
 
 	OnError       OnError
+	Coalesce      Coalesce
 	AllowFlushAll bool // flush_all is sent to every backend; otherwise it is refused
 
 	Backend backend.Options // the same for every backend of the pool

@@ -12,9 +12,10 @@ type Pool struct {
 	Pipelines []*backend.Pipeline // one a backend
 	Figures   Figures
 
-	building []*fragment      // by backend: of the gathering under construction
-	request  protocol.Request // scratch for requests that failed
-	answer   []byte           // scratch for answers made here
+	building  []*fragment // by backend: of the gathering under construction
+	coalescer coalescer
+	request   protocol.Request // scratch for requests that failed
+	answer    []byte           // scratch for answers made here
 }
 
 // Figures count what a pool did for clients.
@@ -23,6 +24,8 @@ type Figures struct {
 	Hits     uint64 // keys read and found
 	Misses   uint64 // keys read and not found
 	Failures uint64 // requests, or fragments, whose backend did not answer
+	Fetches  uint64 // gets sent that others could join
+	Joined   uint64 // gets that joined another's fetch
 }
 
 // New gives loop its own view of a pool.
@@ -60,10 +63,16 @@ type Exchange struct {
 	Size int
 	Done bool
 
-	pool  *Pool
-	quiet bool
-	verb  protocol.Verb
-	call  backend.Call
+	// Alone keeps a get from sharing a fetch with others: its client has unanswered writes. Set it before the exchange is begun.
+	Alone bool
+	// Waits is set by Do: what the client asks later must not be begun before this exchange is finished.
+	Waits bool
+
+	pool   *Pool
+	quiet  bool
+	verb   protocol.Verb
+	call   backend.Call
+	joined *Exchange // the next of those who share a fetch
 }
 
 // Do sends a request of one key to the backend where the key belongs. affinity picks the conn: the requests of one client
@@ -71,6 +80,9 @@ type Exchange struct {
 func (p *Pool) Do(x *Exchange, req *protocol.Request, affinity uint32) {
 	p.Figures.Requests[req.Verb]++
 	x.pool, x.quiet, x.verb = p, req.NoReply, req.Verb
+	if p.share(x, req, affinity) {
+		return
+	}
 	x.call.Owner = x
 	if err := p.Pipelines[p.Shared.Ring.Lookup(req.Key)].Send(&x.call, req, affinity); err != nil {
 		p.fail(x, req, err)

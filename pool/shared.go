@@ -4,16 +4,20 @@ import (
 	"fmt"
 	"net"
 	"strconv"
+	"sync/atomic"
 
 	"mcproxy/backend"
 	"mcproxy/ring"
 )
 
-// Shared is what all workers of a process have in common of one pool. It is immutable, but for what its backends do.
+// Shared is what all workers of a process have in common of one pool. It is immutable, but for what its backends do, and
+// for which keys are hot.
 type Shared struct {
 	Config   Config
 	Ring     ring.Ring
 	Backends []*backend.Backend // in the order of Config.Backends
+
+	hot atomic.Pointer[HotSet] // nil: no key is
 }
 
 // NewShared checks a configuration and prepares its ring and backends; nothing is connected. notify is backend.New's.

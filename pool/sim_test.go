@@ -48,7 +48,10 @@ type op struct {
 func newWorld(seed uint64) (*world, error) {
 	w := &world{net: simnet.New(seed), history: make(map[string][]*op)}
 	w.net.ShortWrites = true
-	cfg := pool.Config{Name: "sim"}
+	cfg := pool.Config{Name: "sim", Coalesce: pool.CoalesceAll}
+	if seed%2 == 0 {
+		cfg.Coalesce = pool.CoalesceOff
+	}
 	for range 2 {
 		s, addr := w.net.NewServer()
 		w.servers = append(w.servers, s)

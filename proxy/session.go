@@ -42,6 +42,8 @@ type session struct {
 	held       int            // bytes of answers that wait for an older one
 	flight     int            // bytes of the pending requests' values
 	usual      int            // bytes of an answer, a moving average
+	writes     int            // pending requests that write
+	waits      int            // pending requests that later ones must not overtake
 	window     int            // pending may come up to it
 
 	interest epoll.Events // what the kernel watches for
@@ -210,7 +212,7 @@ func (s *session) consume(data []byte) (used int) {
 
 // mustWait says whether the client has had enough of us for the moment.
 func (s *session) mustWait() bool {
-	return s.pending >= s.window || s.pending*s.usual > maxExpected ||
+	return s.waits > 0 || s.pending >= s.window || s.pending*s.usual > maxExpected ||
 		len(s.out)-s.sent+s.held > maxUnsent || s.flight > maxFlight
 }
 
@@ -251,7 +253,12 @@ func (s *session) begin(req *protocol.Request) {
 			s.gather(req)
 			return
 		}
-		s.w.poolFor(req.Key).Do(s.exchange(), req, s.affinity)
+		x := s.exchange()
+		x.Alone = s.writes > 0
+		s.w.poolFor(req.Key).Do(x, req, s.affinity)
+		if x.Waits {
+			s.waits++
+		}
 	case protocol.MetaNoop:
 		s.answer(protocol.Noop)
 	case protocol.Version:
@@ -268,8 +275,11 @@ func (s *session) begin(req *protocol.Request) {
 		s.w.defaultPool().FlushAll(s.exchange(), req, s.affinity)
 	default:
 		x := s.exchange()
-		x.Size = len(req.Value)
-		s.flight += x.Size
+		if req.Verb.IsWrite() {
+			x.Size = 1 + len(req.Value) // so that it is known for a write when it ends
+			s.flight += x.Size
+			s.writes++
+		}
 		s.w.poolFor(req.Key).Do(x, req, s.affinity)
 	}
 }
@@ -365,7 +375,13 @@ func (s *session) Finish(x *pool.Exchange, answer []byte) {
 		s.w.recycle(x)
 		return
 	}
-	s.flight -= x.Size
+	if x.Size > 0 {
+		s.flight -= x.Size
+		s.writes--
+	}
+	if x.Waits {
+		s.waits--
+	}
 	s.usual += (len(answer) - s.usual) / 4
 	if s.head != x {
 		if len(answer) > 0 {

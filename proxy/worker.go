@@ -167,7 +167,7 @@ func (w *worker) newExchange() *pool.Exchange {
 
 func (w *worker) recycle(x *pool.Exchange) {
 	w.loop.Buffers.Put(x.Held)
-	x.To, x.Held, x.Size, x.Done = nil, nil, 0, false
+	x.To, x.Held, x.Size, x.Done, x.Alone, x.Waits = nil, nil, 0, false, false, false
 	if w.free >= keepExchanges {
 		x.Next = nil
 		return

@@ -1,0 +1,239 @@
+package pool
+
+import (
+	"bytes"
+	"fmt"
+
+	"github.com/cespare/xxhash/v2"
+
+	"mcproxy/backend"
+	"mcproxy/protocol"
+)
+
+// Coalesce says which reads may share a fetch.
+type Coalesce uint8
+
+// The values of Coalesce.
+const (
+	CoalesceHot Coalesce = iota // "hot": of keys that the detector calls hot
+	CoalesceAll                 // "all": of every key
+	CoalesceOff                 // "off": of none
+)
+
+func (c Coalesce) String() string {
+	switch c {
+	case CoalesceHot:
+		return "hot"
+	case CoalesceAll:
+		return "all"
+	case CoalesceOff:
+		return "off"
+	}
+	return fmt.Sprintf("Coalesce(%d)", uint8(c))
+}
+
+// A coalescer lets gets of one key share a fetch, within one worker.
+//
+// A get may join a fetch whose request has not been handed to the kernel: then the answer is read later than the get was
+// asked, and cannot be older than a write that was acknowledged before. Joining a fetch that is on its way, as singleflight
+// does, would be wrong: its answer may have been read already when another client's write was acknowledged. So of each key
+// there is at most one fetch on the wire, and one that waits for its end, which all later gets join.
+//
+//	get ──► none ──► send ──► on the wire ──► answer to all who joined
+//	get ──► not sent yet ──► join               │
+//	get ──► on the wire ──► join the waiting ◄──┘ sent now
+//
+// A client whose own writes are unanswered reads alone, so that it cannot miss them; a client that waits for a fetch is not
+// parsed further (Exchange.Waits), so that its later writes cannot overtake it.
+type coalescer struct {
+	fetches map[uint64]*fetch // by key and verb: the newest, or the one on the wire with the waiting one behind it
+	free    []*fetch
+}
+
+// A fetch is one get of a key for all who joined it.
+type fetch struct {
+	p           *Pool
+	id          uint64
+	verb        protocol.Verb
+	key         []byte
+	affinity    uint32
+	call        backend.Call
+	held        bool // it waits for the end of the one on the wire
+	deadline    int64
+	first, last *Exchange
+	next        *fetch // the waiting one
+}
+
+// share answers a get by a fetch that it may share with others, and says whether it does.
+func (p *Pool) share(x *Exchange, req *protocol.Request, affinity uint32) bool {
+	if req.Verb != protocol.Get && req.Verb != protocol.Gets || x.Alone {
+		return false
+	}
+	id, ok := p.sharedID(req)
+	if !ok {
+		return false
+	}
+	c := &p.coalescer
+	f := c.fetches[id]
+	switch {
+	case f == nil:
+		f = p.newFetch(id, req, affinity)
+		f.join(x)
+		c.fetches[id] = f
+		f.send()
+		return true
+	case f.verb != req.Verb || !bytes.Equal(f.key, req.Key): // two keys with one hash: one of them does without
+		return false
+	case f.call.Sent():
+		if f.next == nil {
+			f.next = p.newFetch(id, req, affinity)
+			f.next.held = true
+			f.next.deadline = p.Pipelines[0].Deadline()
+		}
+		f = f.next
+		x.Waits = true
+	case affinity != f.affinity && len(p.Pipelines) > 0 && p.Shared.Config.Backend.Connections > 1:
+		x.Waits = true // what this client asks later may go on another conn
+	}
+	f.join(x)
+	p.Figures.Joined++
+	return true
+}
+
+// sharedID names the fetches that a get may join; not ok: it reads alone.
+func (p *Pool) sharedID(req *protocol.Request) (id uint64, ok bool) {
+	switch p.Shared.Config.Coalesce {
+	case CoalesceOff:
+		return 0, false
+	case CoalesceHot:
+		hot := p.Shared.hot.Load()
+		if hot == nil {
+			return 0, false
+		}
+		id = xxhash.Sum64(req.Key)
+		if !hot.has(id) {
+			return 0, false
+		}
+	case CoalesceAll:
+		id = xxhash.Sum64(req.Key)
+	}
+	if req.Verb == protocol.Gets {
+		id = ^id
+	}
+	return id, true
+}
+
+func (p *Pool) newFetch(id uint64, req *protocol.Request, affinity uint32) *fetch {
+	c := &p.coalescer
+	f := new(fetch)
+	if n := len(c.free); n > 0 {
+		f = c.free[n-1]
+		c.free = c.free[:n-1]
+	} else if c.fetches == nil {
+		c.fetches = make(map[uint64]*fetch)
+	}
+	f.p, f.id, f.verb, f.affinity = p, id, req.Verb, affinity
+	f.key = append(f.key[:0], req.Key...)
+	f.call.Owner = f
+	return f
+}
+
+func (f *fetch) join(x *Exchange) {
+	if f.first == nil {
+		f.first = x
+	} else {
+		f.last.joined = x
+	}
+	f.last = x
+	x.joined = nil
+}
+
+// send sends the fetch, within the time of the first who joined.
+func (f *fetch) send() {
+	p := f.p
+	req := &p.request
+	*req = protocol.Request{Verb: f.verb, Key: f.key, Keys: f.key, NumKeys: 1, ValueLen: -1}
+	pl := p.Pipelines[p.Shared.Ring.Lookup(f.key)]
+	if !f.held {
+		f.deadline = pl.Deadline()
+	}
+	f.held = false
+	p.Figures.Fetches++
+	if err := pl.SendBy(&f.call, req, f.affinity, f.deadline); err != nil {
+		f.fail(err)
+	}
+}
+
+// Answer gives the answer to all who joined.
+func (f *fetch) Answer(_ *backend.Call, r *protocol.Response, raw []byte) error {
+	figures := &f.p.Figures
+	for x := f.first; x != nil; {
+		next := x.joined
+		x.joined = nil
+		switch r.Status {
+		case protocol.StatusHit:
+			figures.Hits++
+		case protocol.StatusMiss:
+			figures.Misses++
+		}
+		x.To.Finish(x, raw)
+		x = next
+	}
+	f.ended()
+	return nil
+}
+
+// Fail fails the gets of all who joined.
+func (f *fetch) Fail(_ *backend.Call, _ []byte, err *backend.Error) { f.fail(err) }
+
+func (f *fetch) fail(err *backend.Error) {
+	p := f.p
+	for x := f.first; x != nil; {
+		next := x.joined
+		x.joined = nil
+		p.request = protocol.Request{Verb: f.verb, Key: f.key, Keys: f.key, NumKeys: 1, ValueLen: -1}
+		p.fail(x, &p.request, err)
+		x = next
+	}
+	f.ended()
+}
+
+// ended sends the fetch that waited, if any.
+func (f *fetch) ended() {
+	c := &f.p.coalescer
+	next := f.next
+	delete(c.fetches, f.id)
+	*f = fetch{key: f.key[:0]}
+	if len(c.free) < 256 {
+		c.free = append(c.free, f)
+	}
+	if next != nil {
+		c.fetches[next.id] = next
+		next.send()
+	}
+}
+
+// A HotSet names keys by their xxhash64. It is immutable.
+type HotSet struct {
+	hashes map[uint64]struct{}
+}
+
+// NewHotSet makes a set of keys; without any it is nil, which is a set too.
+func NewHotSet(hashes []uint64) *HotSet {
+	if len(hashes) == 0 {
+		return nil
+	}
+	s := &HotSet{hashes: make(map[uint64]struct{}, len(hashes))}
+	for _, h := range hashes {
+		s.hashes[h] = struct{}{}
+	}
+	return s
+}
+
+func (s *HotSet) has(hash uint64) bool {
+	_, ok := s.hashes[hash]
+	return ok
+}
+
+// SetHot tells all workers which keys are hot.
+func (s *Shared) SetHot(set *HotSet) { s.hot.Store(set) }
