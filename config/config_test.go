@@ -14,6 +14,7 @@ import (
 
 	"mcproxy/backend"
 	"mcproxy/config"
+	"mcproxy/hotkey"
 	"mcproxy/pool"
 	"mcproxy/proxy"
 	"mcproxy/ring"
@@ -87,6 +88,11 @@ func TestParseEveryKey(t *testing.T) {
 					Ring:          ring.Options{Kind: "ketama", Hash: "md5", HashTag: "{}"},
 					OnError:       pool.OnErrorError,
 					AllowFlushAll: true,
+					Coalesce:      pool.CoalesceOff,
+					HotKeysOff:    true,
+					HotKeys: hotkey.Config{
+						Tau: 0.1, Window: int64(500 * time.Millisecond), Top: 7, MinRate: 12.5, Ignore: []string{"_lock", "tokens/"},
+					},
 					Backend: backend.Options{
 						Timeout:         time.Second,
 						ConnectTimeout:  100 * time.Millisecond,

@@ -25,7 +25,10 @@ type poolDraft struct {
 	config  pool.Config
 	orOne   bool
 	onError string
-	at      value
+	// coalesce is coalesce.mode, hotKeys is hotkeys.enabled.
+	coalesce string
+	hotKeys  bool
+	at       value
 	// The places of the backends' addresses and names, by their text.
 	addresses, names map[string]value
 }
@@ -116,6 +119,7 @@ func (d *draft) readPools(r *reader, v value) {
 		p := poolDraft{
 			config:    pool.Config{Name: name},
 			orOne:     true,
+			hotKeys:   true,
 			at:        at,
 			addresses: make(map[string]value),
 			names:     make(map[string]value),
@@ -133,6 +137,14 @@ func (d *draft) readPools(r *reader, v value) {
 	if len(v.keys()) == 0 {
 		r.fail(v, "the table is empty; write [pools.main] and backends = [\"127.0.0.1:11211\"]")
 	}
+}
+
+func (p *poolDraft) readCoalesce(r *reader, v value) {
+	r.table(v, "["+v.path+"]", coalesceOptions(p))
+}
+
+func (p *poolDraft) readHotKeys(r *reader, v value) {
+	r.table(v, "["+v.path+"]", hotkeyOptions(p))
 }
 
 // readBackends reads strings and tables.

@@ -228,3 +228,66 @@ func nameProblem(s string, most int) string {
 	}
 	return ""
 }
+
+// nanoseconds takes a duration for a field that counts them.
+func nanoseconds(dst *int64, lo, hi time.Duration) kind {
+	var d time.Duration
+	k := duration(&d, lo, hi)
+	return kind{k.allowed, func(r *reader, v value) {
+		k.read(r, v)
+		*dst = int64(d)
+	}}
+}
+
+// number takes a number, whole or not, within lo..hi.
+func number(dst *float64, lo, hi float64) kind {
+	allowed := fmt.Sprintf("a number, %s to %s", strconv.FormatFloat(lo, 'f', -1, 64), strconv.FormatFloat(hi, 'f', -1, 64))
+	return kind{allowed, func(r *reader, v value) {
+		var f float64
+		switch n := v.data.(type) {
+		case int64:
+			f = float64(n)
+		case float64:
+			f = n
+		default:
+			r.wrongType(v, allowed)
+			return
+		}
+		if !(f >= lo && f <= hi) { // a NaN is neither
+			r.fail(v, "%v is out of range; write %s", v.data, allowed)
+			return
+		}
+		*dst = f
+	}}
+}
+
+// prefixes takes a list of beginnings of keys.
+func prefixes(dst *[]string) kind {
+	const allowed = `a list such as ["_lock"]`
+	return kind{allowed, func(r *reader, v value) {
+		list, ok := v.data.([]any)
+		if !ok {
+			r.wrongType(v, allowed)
+			return
+		}
+		if len(list) == 0 {
+			return
+		}
+		var all []string
+		items, _ := v.items()
+		for _, item := range items {
+			s, ok := item.data.(string)
+			switch problem := prefixProblem(s); {
+			case !ok:
+				r.wrongType(item, `a string such as "_lock"`)
+			case s == "":
+				r.fail(item, "%q is what every key begins with; write enabled = false", s)
+			case problem != "":
+				r.fail(item, "%s %s", quote(s), problem)
+			default:
+				all = append(all, s)
+			}
+		}
+		*dst = all
+	}}
+}

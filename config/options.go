@@ -25,6 +25,8 @@ func sections() []section {
 		{"[log]", "in [log]", logOptions(new(Log))},
 		{"[admin]", "in [admin]", adminOptions(new(Admin))},
 		{"[pools.NAME]", "in [pools.NAME]", poolOptions(new(poolDraft))},
+		{"[pools.NAME.coalesce]", "in [pools.NAME.coalesce]", coalesceOptions(new(poolDraft))},
+		{"[pools.NAME.hotkeys]", "in [pools.NAME.hotkeys]", hotkeyOptions(new(poolDraft))},
 		{"an entry of backends", "in a backend's { … }", backendOptions(new(pool.BackendConfig))},
 		{"[[routes]]", "in [[routes]]", routeOptions(new(proxy.Route))},
 	}
@@ -161,6 +163,37 @@ func poolOptions(d *poolDraft) []option {
 			"settle", duration(&b.Settle, time.Millisecond, time.Minute), textOf(def.Settle),
 			"The wait before a journalled key is deleted a second time, on a backend whose connection broke with writes unanswered.",
 		},
+		{"coalesce", kind{"[pools.NAME.coalesce]", d.readCoalesce}, "", "Reads of one key that share a request to its backend."},
+		{"hotkeys", kind{"[pools.NAME.hotkeys]", d.readHotKeys}, "", "How keys that are read or written much are found."},
+	}
+}
+
+func coalesceOptions(d *poolDraft) []option {
+	return []option{{
+		"mode", oneOf(&d.coalesce, "hot", "all", "off"), `"hot"`,
+		"Of which keys: those that are hot, every key, or none. A get never shares a request that was sent before it came.",
+	}}
+}
+
+func hotkeyOptions(d *poolDraft) []option {
+	c := &d.config.HotKeys
+	def := c.WithDefaults()
+	return []option{
+		{"enabled", boolean(&d.hotKeys), "true", "Whether keys are watched at all. Without it none is hot."},
+		{
+			"tau", number(&c.Tau, 0.001, 1), strconv.FormatFloat(def.Tau, 'f', -1, 64),
+			"A key is hot when it costs at least this share of what the mean backend does, in two windows running, or four times it in one.",
+		},
+		{
+			"window", nanoseconds(&c.Window, 10*time.Millisecond, 10*time.Second), textOf(time.Duration(def.Window)),
+			"How long requests are counted before they are judged.",
+		},
+		{"top", integer(&c.Top, 1, 1000), strconv.Itoa(def.Top), "Keys in the list for operators."},
+		{
+			"min_rate", number(&c.MinRate, 1, 1e9), strconv.FormatFloat(def.MinRate, 'f', -1, 64),
+			"Requests a second, with their bytes at 1,280 a request, below which no key is hot.",
+		},
+		{"ignore", prefixes(&c.Ignore), "[]", "Keys that begin with one of these are never hot."},
 	}
 }
 

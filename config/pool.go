@@ -17,6 +17,13 @@ func (p *poolDraft) finish(r *reader) {
 		c.OnError = pool.OnErrorError
 	}
 	c.Ring.NoOrOne = !p.orOne
+	c.HotKeysOff = !p.hotKeys
+	switch p.coalesce {
+	case "all":
+		c.Coalesce = pool.CoalesceAll
+	case "off":
+		c.Coalesce = pool.CoalesceOff
+	}
 	p.checkRing(r)
 	b, def := c.Backend, c.Backend.WithDefaults()
 	p.atLeast(r, limit{"stall_timeout", b.StallTimeout, def.StallTimeout}, limit{"timeout", b.Timeout, def.Timeout})

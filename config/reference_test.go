@@ -75,6 +75,8 @@ func TestExampleHasEveryKey(t *testing.T) {
 			want = `(?m)^\[` + key + `\]`
 		case "pools":
 			want = `(?m)^\[pools\.`
+		case "coalesce", "hotkeys":
+			want = `(?m)^#?\[pools\.[a-z]+\.` + key + `\]`
 		case "name", "weight": // in an inline table
 			want = `[{ ,]` + key + ` = `
 		}

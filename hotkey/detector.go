@@ -1,5 +1,10 @@
 package hotkey
 
+import "github.com/cespare/xxhash/v2"
+
+// Hash is the hash by which the workers of a pool tell keys apart: xxhash64. A Ring's may have as few as 15 bits.
+func Hash(key []byte) uint64 { return xxhash.Sum64(key) }
+
 // An Op is what a request does with its key.
 type Op uint8
 
@@ -62,6 +67,24 @@ func (d *Detector) Observe(hash uint64, key []byte, op Op, valueBytes int) {
 	if d.sampler.countdown -= d.opBytes + int64(uint32(valueBytes)); d.sampler.countdown < 0 {
 		d.record(hash, key, op, valueBytes)
 	}
+}
+
+// Skip is Observe's first half, for callers who have not hashed the key: if it says no, Record must follow.
+func (d *Detector) Skip(valueBytes int) bool {
+	return d.sampler.Skip(d.opBytes + int64(uint32(valueBytes)))
+}
+
+// Record counts a request that was not skipped.
+func (d *Detector) Record(hash uint64, key []byte, op Op, valueBytes int) {
+	d.record(hash, key, op, valueBytes)
+}
+
+// SkipValue is ObserveValue's first half: if it says no, RecordValue must follow.
+func (d *Detector) SkipValue(valueBytes int) bool { return d.sampler.Skip(int64(uint32(valueBytes))) }
+
+// RecordValue counts a value that was not skipped.
+func (d *Detector) RecordValue(hash uint64, key []byte, valueBytes int) {
+	d.recordValue(hash, key, uint32(valueBytes))
 }
 
 // ObserveValue counts the value that answers a read which was observed without it. key may be empty if it is known no more:

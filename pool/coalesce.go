@@ -4,9 +4,8 @@ import (
 	"bytes"
 	"fmt"
 
-	"github.com/cespare/xxhash/v2"
-
 	"mcproxy/backend"
+	"mcproxy/hotkey"
 	"mcproxy/protocol"
 )
 
@@ -110,12 +109,12 @@ func (p *Pool) sharedID(req *protocol.Request) (id uint64, ok bool) {
 		if hot == nil {
 			return 0, false
 		}
-		id = xxhash.Sum64(req.Key)
+		id = hotkey.Hash(req.Key)
 		if !hot.has(id) {
 			return 0, false
 		}
 	case CoalesceAll:
-		id = xxhash.Sum64(req.Key)
+		id = hotkey.Hash(req.Key)
 	}
 	if req.Verb == protocol.Gets {
 		id = ^id
@@ -167,12 +166,19 @@ func (f *fetch) send() {
 // Answer gives the answer to all who joined.
 func (f *fetch) Answer(_ *backend.Call, r *protocol.Response, raw []byte) error {
 	figures := &f.p.Figures
+	hash := f.id
+	if f.verb == protocol.Gets {
+		hash = ^hash
+	}
 	for x := f.first; x != nil; {
 		next := x.joined
 		x.joined = nil
 		switch r.Status {
 		case protocol.StatusHit:
 			figures.Hits++
+			if d := f.p.detector; d != nil { // what clients ask for counts, not what it costs the backend
+				d.ObserveValue(hash, f.key, len(r.Value))
+			}
 		case protocol.StatusMiss:
 			figures.Misses++
 		}
@@ -213,7 +219,7 @@ func (f *fetch) ended() {
 	}
 }
 
-// A HotSet names keys by their xxhash64. It is immutable.
+// A HotSet names keys by their hotkey.Hash. It is immutable.
 type HotSet struct {
 	hashes map[uint64]struct{}
 }

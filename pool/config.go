@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"mcproxy/backend"
+	"mcproxy/hotkey"
 	"mcproxy/ring"
 )
 
@@ -15,6 +16,8 @@ type Config struct {
 
 	OnError       OnError
 	Coalesce      Coalesce
+	HotKeys       hotkey.Config
+	HotKeysOff    bool // no key is watched, and none is hot
 	AllowFlushAll bool // flush_all is sent to every backend; otherwise it is refused
 
 	Backend backend.Options // the same for every backend of the pool

@@ -4,6 +4,7 @@ import (
 	"bytes"
 
 	"mcproxy/backend"
+	"mcproxy/hotkey"
 	"mcproxy/internal/epoll"
 	"mcproxy/protocol"
 )
@@ -72,6 +73,9 @@ func (g *Gatherer) Begin(x *Exchange, req *protocol.Request) *gathering {
 
 // Add puts a key on the fragment of the backend where p places it.
 func (t *gathering) Add(p *Pool, key []byte) {
+	if d := p.detector; d != nil && !d.Skip(0) {
+		d.Record(hotkey.Hash(key), key, hotkey.Read, 0)
+	}
 	node := p.Shared.Ring.Lookup(key)
 	if p.Pipelines[node].Blocked(key) {
 		t.owner = append(t.owner, -1)
@@ -132,6 +136,7 @@ func (f *fragment) Answer(_ *backend.Call, r *protocol.Response, raw []byte) err
 			}
 		}
 		f.values++
+		f.pool.observeValue(&f.call, r)
 		if t.size += len(raw); t.size > maxGathered {
 			t.refusal = append(t.refusal[:0], "SERVER_ERROR out of memory writing get response\r\n"...)
 			return nil

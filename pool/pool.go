@@ -2,6 +2,7 @@ package pool
 
 import (
 	"mcproxy/backend"
+	"mcproxy/hotkey"
 	"mcproxy/internal/epoll"
 	"mcproxy/protocol"
 )
@@ -12,7 +13,8 @@ type Pool struct {
 	Pipelines []*backend.Pipeline // one a backend
 	Figures   Figures
 
-	building  []*fragment // by backend: of the gathering under construction
+	detector  *hotkey.Detector // nil: keys are not watched
+	building  []*fragment      // by backend: of the gathering under construction
 	coalescer coalescer
 	request   protocol.Request // scratch for requests that failed
 	answer    []byte           // scratch for answers made here
@@ -28,9 +30,12 @@ type Figures struct {
 	Joined   uint64 // gets that joined another's fetch
 }
 
-// New gives loop its own view of a pool.
-func New(s *Shared, loop *epoll.Loop) *Pool {
+// New gives loop its own view of a pool. seed, which nobody outside should know, is another for each loop.
+func New(s *Shared, loop *epoll.Loop, seed uint64) *Pool {
 	p := &Pool{Shared: s, building: make([]*fragment, len(s.Backends))}
+	if !s.Config.HotKeysOff {
+		p.detector = hotkey.NewDetector(s.Config.HotKeys, seed, loop.Now)
+	}
 	for _, b := range s.Backends {
 		p.Pipelines = append(p.Pipelines, backend.NewPipeline(b, loop))
 	}
@@ -80,6 +85,9 @@ type Exchange struct {
 func (p *Pool) Do(x *Exchange, req *protocol.Request, affinity uint32) {
 	p.Figures.Requests[req.Verb]++
 	x.pool, x.quiet, x.verb = p, req.NoReply, req.Verb
+	if d := p.detector; d != nil && !d.Skip(len(req.Value)) {
+		d.Record(hotkey.Hash(req.Key), req.Key, opOf(req.Verb), len(req.Value))
+	}
 	if p.share(x, req, affinity) {
 		return
 	}
@@ -97,6 +105,7 @@ func (x *Exchange) Answer(_ *backend.Call, r *protocol.Response, raw []byte) err
 		f.Misses++
 	case r.Status == protocol.StatusHit, x.verb == protocol.MetaGet && r.Status == protocol.StatusOK:
 		f.Hits++
+		x.pool.observeValue(&x.call, r)
 	}
 	if x.quiet && protocol.Suppressed(x.verb, r.Status) {
 		raw = nil

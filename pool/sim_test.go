@@ -63,7 +63,7 @@ func newWorld(seed uint64) (*world, error) {
 	}
 	for i := range 2 {
 		loop := w.net.NewLoop()
-		w.workers = append(w.workers, simWorker{loop, pool.New(w.shared, loop), pool.NewGatherer(loop)})
+		w.workers = append(w.workers, simWorker{loop, pool.New(w.shared, loop, uint64(i)), pool.NewGatherer(loop)})
 		b := w.shared.Backends[i]
 		loop.Post(func() { b.Keep(loop) })
 	}

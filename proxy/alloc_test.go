@@ -99,7 +99,7 @@ func cannedWorker(tb testing.TB, k *cannedKernel) *worker {
 	srv.closeListeners()
 	w := &worker{srv: srv, loop: epoll.New(k)}
 	w.gatherer = pool.NewGatherer(w.loop)
-	w.pools = []*pool.Pool{pool.New(srv.pools[0], w.loop)}
+	w.pools = []*pool.Pool{pool.New(srv.pools[0], w.loop, 1)}
 	w.trim = w.loop.NewAlarm(w)
 	w.adopt(clientFD)
 	return w

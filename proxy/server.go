@@ -25,6 +25,7 @@ type Server struct {
 	routes    *routeTable
 	acceptors []*acceptor
 	workers   []*worker
+	watchers  []*watcher
 	stopping  chan struct{} // closed when Serve begins to end
 
 	ready    atomic.Bool
@@ -72,6 +73,7 @@ func New(cfg Config, log *zap.Logger) (*Server, error) {
 		}
 		s.workers = append(s.workers, w)
 	}
+	s.newWatchers()
 	return s, nil
 }
 
@@ -111,7 +113,7 @@ func (s *Server) Ready() bool { return s.ready.Load() }
 func (s *Server) Serve(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	var workers, acceptors sync.WaitGroup
+	var workers, acceptors, watchers sync.WaitGroup
 	for _, w := range s.workers {
 		workers.Go(func() {
 			if err := w.run(); err != nil {
@@ -123,6 +125,9 @@ func (s *Server) Serve(ctx context.Context) error {
 	for _, a := range s.acceptors {
 		acceptors.Go(a.run)
 	}
+	for _, w := range s.watchers {
+		watchers.Go(func() { s.watch(ctx, w) })
+	}
 	s.ready.Store(true)
 	<-ctx.Done()
 
@@ -130,6 +135,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	close(s.stopping)
 	s.closeListeners()
 	acceptors.Wait()
+	watchers.Wait()
 	s.drain()
 	s.running.Wait()
 	for _, w := range s.workers {
@@ -227,6 +233,12 @@ func (s *Server) Snapshot(ctx context.Context) (Snapshot, error) {
 			if err := w.visit(ctx, func() { w.collect(&snap) }); err != nil {
 				return Snapshot{}, err
 			}
+		}
+	}
+	for _, w := range s.watchers {
+		if seen := w.seen.Load(); seen != nil {
+			p := &snap.Pools[w.index]
+			p.HotKeys, p.HotShare, p.Promoted, p.Demoted = seen.hot, seen.share, seen.promoted, seen.demoted
 		}
 	}
 	snap.Clients.Conns = int(s.conns.Load())

@@ -32,7 +32,15 @@ type PoolFigures struct {
 	Hits     uint64            // keys read and found
 	Misses   uint64            // keys read and not found, failures included
 	Failures uint64            // requests (or a multi-key request's fragments) whose backend did not answer
-	Backends []BackendFigures  // in the order of the configuration
+	Fetches  uint64            // gets sent to backends that other clients' gets could join
+	Joined   uint64            // gets that were answered by another client's fetch
+
+	HotKeys  map[string]int // keys that are hot now, by kind ("read-hot", "write-hot", "byte-hot")
+	HotShare float64        // of the pool's cost, by the heaviest hot key; 0..1
+	Promoted uint64         // keys that became hot
+	Demoted  uint64         // keys that ceased to be
+
+	Backends []BackendFigures // in the order of the configuration
 }
 
 // BackendFigures are one backend's, summed over the workers' conns.

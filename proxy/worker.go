@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"math/rand/v2"
 	"sync/atomic"
 	"time"
 
@@ -48,7 +49,7 @@ func newWorker(s *Server) (*worker, error) {
 	w := &worker{srv: s, loop: epoll.New(k)}
 	w.gatherer = pool.NewGatherer(w.loop)
 	for _, sh := range s.pools {
-		w.pools = append(w.pools, pool.New(sh, w.loop))
+		w.pools = append(w.pools, pool.New(sh, w.loop, rand.Uint64()))
 	}
 	w.trim = w.loop.NewAlarm(w)
 	return w, nil
@@ -195,6 +196,8 @@ func (w *worker) collect(to *Snapshot) {
 		t.Hits += p.Figures.Hits
 		t.Misses += p.Figures.Misses
 		t.Failures += p.Figures.Failures
+		t.Fetches += p.Figures.Fetches
+		t.Joined += p.Figures.Joined
 		for j, pl := range p.Pipelines {
 			t.Backends[j].add(pl)
 		}

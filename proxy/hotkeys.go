@@ -1,0 +1,184 @@
+package proxy
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+
+	"mcproxy/hotkey"
+	"mcproxy/pool"
+)
+
+// A watcher finds the hot keys of one pool: each window it collects what the workers' detectors saw, decides, and tells the
+// workers. Server.watch's goroutine owns it, but for what is atomic.
+type watcher struct {
+	pool    *pool.Shared
+	index   int
+	merger  hotkey.Merger
+	tracker *hotkey.Tracker
+	hot     []hotkey.Status
+	top     []hotkey.Status
+	hashes  []uint64
+
+	seen atomic.Pointer[HotKeys] // what the last window showed
+}
+
+// HotKeys are the keys of a pool that cost most, as the last window showed them.
+type HotKeys struct {
+	Pool string
+	At   time.Time
+	// Keys are the heaviest first, hot ones and others: as many as the pool's configuration says.
+	Keys     []HotKey
+	hot      map[string]int
+	share    float64
+	promoted uint64
+	demoted  uint64
+}
+
+// A HotKey is one of them. Figures a second are means over about the last second.
+type HotKey struct {
+	Key        string // its bytes as they are; empty if not known yet
+	Hash       uint64
+	Kind       string // "read-hot", "write-hot" or "byte-hot"
+	Hot        bool
+	Since      time.Time // when it became hot; zero if it is not
+	Ops        float64   // requests a second
+	Reads      float64
+	Writes     float64
+	Bytes      float64 // of values, a second, both ways
+	ValueBytes uint32  // of the largest value seen lately
+	Share      float64 // of the pool's cost, 0..1
+	Err        float64 // the true share is at most so much more, sampling aside
+	Load       float64 // its cost over the mean backend's
+	Backend    string  // where its key belongs
+	Action     string  // what is done about it: "coalesced", or "" for nothing
+}
+
+// HotKeys gives what the last window showed of each pool whose keys are watched.
+func (s *Server) HotKeys() []HotKeys {
+	var all []HotKeys
+	for _, w := range s.watchers {
+		if seen := w.seen.Load(); seen != nil {
+			all = append(all, *seen)
+		}
+	}
+	return all
+}
+
+func (s *Server) newWatchers() {
+	for i, p := range s.pools {
+		if p.Config.HotKeysOff {
+			continue
+		}
+		cfg := p.Config.HotKeys.WithDefaults()
+		s.watchers = append(s.watchers, &watcher{pool: p, index: i, tracker: hotkey.NewTracker(cfg)})
+	}
+}
+
+// watch is a goroutine: it looks at each pool's windows as they end, until ctx is done.
+func (s *Server) watch(ctx context.Context, w *watcher) {
+	window := time.Duration(w.pool.Config.HotKeys.WithDefaults().Window)
+	tick := time.NewTicker(window)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			if !s.look(ctx, w) {
+				return
+			}
+		}
+	}
+}
+
+// look takes one window from each worker, and gives them back. It says whether to go on.
+func (s *Server) look(ctx context.Context, w *watcher) bool {
+	var windows []*hotkey.Window
+	var lenders []*worker
+	for _, wk := range s.workers {
+		var win *hotkey.Window
+		if wk.visit(ctx, func() { win = wk.pools[w.index].Freeze(wk.loop.Now) }) != nil {
+			return false
+		}
+		if win != nil {
+			windows = append(windows, win)
+			lenders = append(lenders, wk)
+		}
+	}
+	if len(windows) > 0 {
+		s.judge(w, w.merger.Merge(windows))
+	}
+	for _, wk := range lenders {
+		if wk.visit(ctx, wk.pools[w.index].Release) != nil {
+			return false
+		}
+	}
+	return true
+}
+
+// judge updates what is hot.
+func (s *Server) judge(w *watcher, view *hotkey.View) {
+	next := &HotKeys{Pool: w.pool.Config.Name, At: time.Now(), hot: make(map[string]int)}
+	if before := w.seen.Load(); before != nil {
+		next.promoted, next.demoted = before.promoted, before.demoted
+	}
+	events := w.tracker.Update(view, len(w.pool.Backends))
+	for i := range events {
+		s.tell(w, &events[i], next)
+	}
+	w.hot = w.tracker.AppendHot(w.hot[:0])
+	w.hashes = w.hashes[:0]
+	for i := range w.hot {
+		next.hot[w.hot[i].Kind.String()]++
+		next.share = max(next.share, w.hot[i].Share)
+		w.hashes = append(w.hashes, w.hot[i].Hash)
+	}
+	if len(events) > 0 {
+		w.pool.SetHot(pool.NewHotSet(w.hashes))
+	}
+	w.top = w.tracker.AppendTop(w.top[:0])
+	for i := range w.top {
+		next.Keys = append(next.Keys, s.describe(w, &w.top[i]))
+	}
+	w.seen.Store(next)
+}
+
+// tell counts and logs an event.
+func (s *Server) tell(w *watcher, e *hotkey.Event, next *HotKeys) {
+	st := &e.Status
+	fields := []zap.Field{
+		zap.String("pool", w.pool.Config.Name), zap.String("key", st.Key), zap.Stringer("kind", st.Kind),
+		zap.Float64("share", st.Share), zap.Float64("ops", st.Ops()), zap.Float64("bytes", st.Bytes()), zap.Stringer("reason", e.Reason),
+	}
+	switch e.Change {
+	case hotkey.Promoted:
+		next.promoted++
+		s.log.Info("key is hot", fields...)
+	case hotkey.Demoted:
+		next.demoted++
+		s.log.Info("key is hot no more", fields...)
+	case hotkey.Turned:
+		s.log.Info("hot key turned", append(fields, zap.Stringer("was", e.Was))...)
+	}
+}
+
+func (s *Server) describe(w *watcher, st *hotkey.Status) HotKey {
+	k := HotKey{
+		Key: st.Key, Hash: st.Hash, Kind: st.Kind.String(), Hot: st.Hot, Ops: st.Ops(), Reads: st.Reads, Writes: st.Writes,
+		Bytes: st.Bytes(), ValueBytes: st.ValueSize, Share: st.Share, Err: st.Err, Load: st.Load,
+	}
+	if st.Hot {
+		k.Since = s.epoch.Add(time.Duration(st.Since))
+	}
+	if st.Key != "" {
+		k.Backend = w.pool.Backends[w.pool.Ring.Lookup([]byte(st.Key))].Name
+	}
+	switch c := w.pool.Config.Coalesce; {
+	case c == pool.CoalesceAll, c == pool.CoalesceHot && st.Hot:
+		k.Action = "coalesced"
+	}
+	return k
+}
