@@ -17,7 +17,7 @@ import (
 // Its stream survives the socket: when that breaks, the operations in flight fail, and the next ones go out on a new one.
 type conn struct {
 	id     int // its place among the worker's conns
-	socket *socket
+	socket socket
 	stream workload.Stream
 	watch  workload.Observer // may be nil
 

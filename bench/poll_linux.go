@@ -13,38 +13,33 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// errAgain says that a read or a write would have to wait.
-var errAgain = errors.New("not ready")
-
 const maxEvents = 256 // taken from one epoll_wait
 
-// A poller waits for the conns of one worker, and is used by its goroutine alone. This one is epoll: a closed loop costs
-// one send and one recv a request, and its share of an epoll_wait.
-type poller struct {
+// An epollPoller is a poller of few system calls: a closed loop costs one send and one recv a request, and its share of an
+// epoll_wait.
+type epollPoller struct {
 	epfd    int
 	events  [maxEvents]unix.EpollEvent
 	noPwait bool // the kernel has no epoll_pwait2, so waits are rounded up to milliseconds
 }
 
-// A socket is a conn's descriptor.
-type socket struct {
+// An epollSocket is a conn's descriptor.
+type epollSocket struct {
 	fd     int
-	poller *poller
+	poller *epollPoller
 }
 
-func newPoller() (*poller, error) {
+func newPoller() (poller, error) {
 	epfd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
 		return nil, fmt.Errorf("epoll_create1: %w", err)
 	}
-	return &poller{epfd: epfd}, nil
+	return &epollPoller{epfd: epfd}, nil
 }
 
-// close ends the poller; its sockets are closed one by one before.
-func (p *poller) close() { unix.Close(p.epfd) }
+func (p *epollPoller) close() { unix.Close(p.epfd) }
 
-// add takes conn over, whether it succeeds or not: id comes back from wait when it can be read, or written after watchWrites.
-func (p *poller) add(id int, conn net.Conn) (*socket, error) {
+func (p *epollPoller) add(id int, conn net.Conn) (socket, error) {
 	defer conn.Close() // what goes on is a duplicate of its descriptor
 	raw, err := conn.(syscall.Conn).SyscallConn()
 	if err != nil {
@@ -62,11 +57,10 @@ func (p *poller) add(id int, conn net.Conn) (*socket, error) {
 		unix.Close(fd)
 		return nil, fmt.Errorf("epoll_ctl: %w", err)
 	}
-	return &socket{fd: fd, poller: p}, nil
+	return &epollSocket{fd: fd, poller: p}, nil
 }
 
-// wait appends the ids of ready conns to ids. It waits at most timeout, which is >= 0.
-func (p *poller) wait(ids []int32, timeout time.Duration) ([]int32, error) {
+func (p *epollPoller) wait(ids []int32, timeout time.Duration) ([]int32, error) {
 	n, err := p.epollWait(timeout)
 	if err != nil && !errors.Is(err, unix.EINTR) {
 		return ids, fmt.Errorf("epoll_wait: %w", err)
@@ -78,7 +72,7 @@ func (p *poller) wait(ids []int32, timeout time.Duration) ([]int32, error) {
 }
 
 // epollWait goes through the runtime when it may sleep, so that the garbage collector need not wait for it.
-func (p *poller) epollWait(timeout time.Duration) (int, error) {
+func (p *epollPoller) epollWait(timeout time.Duration) (int, error) {
 	if timeout <= 0 {
 		n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(p.epfd), uintptr(unsafe.Pointer(&p.events[0])), maxEvents, 0, 0, 0)
 		return count(n, errno)
@@ -107,8 +101,7 @@ func count(n uintptr, errno syscall.Errno) (int, error) {
 	return int(n), nil
 }
 
-// watchWrites says whether wait tells of the socket being writable.
-func (s *socket) watchWrites(id int, on bool) error {
+func (s *epollSocket) watchWrites(id int, on bool) error {
 	event := unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(id)}
 	if on {
 		event.Events |= unix.EPOLLOUT
@@ -116,9 +109,9 @@ func (s *socket) watchWrites(id int, on bool) error {
 	return unix.EpollCtl(s.poller.epfd, unix.EPOLL_CTL_MOD, s.fd, &event)
 }
 
-// read gives errAgain when there is nothing yet and io.EOF at the end of the stream. Reads and writes are raw system
-// calls: on a non-blocking socket they end within microseconds, so the scheduler need not hear of them.
-func (s *socket) read(p []byte) (int, error) {
+// read and write are raw system calls: on a non-blocking socket they end within microseconds, so the scheduler need not hear
+// of them.
+func (s *epollSocket) read(p []byte) (int, error) {
 	for {
 		n, _, errno := unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(s.fd), uintptr(unsafe.Pointer(&p[0])), uintptr(len(p)), 0, 0, 0)
 		switch {
@@ -135,8 +128,7 @@ func (s *socket) read(p []byte) (int, error) {
 	}
 }
 
-// write gives errAgain when the kernel takes nothing at present.
-func (s *socket) write(p []byte) (int, error) {
+func (s *epollSocket) write(p []byte) (int, error) {
 	for {
 		n, _, errno := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(s.fd), uintptr(unsafe.Pointer(&p[0])), uintptr(len(p)), unix.MSG_NOSIGNAL, 0, 0)
 		switch {
@@ -151,7 +143,7 @@ func (s *socket) write(p []byte) (int, error) {
 	}
 }
 
-func (s *socket) close() { unix.Close(s.fd) }
+func (s *epollSocket) close() { unix.Close(s.fd) }
 
 // cpuTime is what the process has used, in seconds.
 func cpuTime() (user, system float64) {

@@ -54,7 +54,11 @@ func newRun(cfg *Config, streams func(conn int) (workload.Stream, workload.Obser
 		return nil, err
 	}
 	for i := range cfg.threads() {
-		w, err := r.newWorker(i, socks)
+		poller, err := newPoller()
+		if err != nil {
+			return nil, err
+		}
+		w, err := r.newWorker(poller, i, socks)
 		if err != nil {
 			for _, d := range r.drivers {
 				d.leave()
@@ -108,11 +112,7 @@ func (r *run) dialAll() ([]net.Conn, error) {
 }
 
 // newWorker makes worker i of the run with its share of the conns: i, i+n, i+2n, …
-func (r *run) newWorker(i int, socks []net.Conn) (*worker, error) {
-	poller, err := newPoller()
-	if err != nil {
-		return nil, err
-	}
+func (r *run) newWorker(poller poller, i int, socks []net.Conn) (*worker, error) {
 	w := &worker{
 		recorder: newRecorder(r), meta: r.cfg.Meta, pace: newPace(r.cfg), poller: poller,
 		scratch: make([]byte, scratchSize),
@@ -123,6 +123,7 @@ func (r *run) newWorker(i int, socks []net.Conn) (*worker, error) {
 		c.stream, c.watch = r.streams(n)
 		c.arrivals = rand.New(rand.NewPCG(r.cfg.Seed, 1<<62+uint64(n)))
 		c.due = w.pace.first(c.arrivals, n, len(socks))
+		var err error
 		if c.socket, err = poller.add(c.id, socks[n]); err != nil {
 			return nil, err
 		}

@@ -22,7 +22,7 @@ type worker struct {
 	pace   pace
 	stopAt time.Duration // when a stop, or the end, was noticed; 0 before
 
-	poller *poller
+	poller poller
 	conns  []*conn
 	dues   dueHeap // open loop: the conns that have room, by their next arrival
 	ids    []int32
