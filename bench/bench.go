@@ -37,7 +37,7 @@ func Run(ctx context.Context, cfg Config, progress func(Progress)) (*Result, err
 	if err != nil {
 		return nil, err
 	}
-	result := &Result{Tool: toolName, Endpoint: cfg.Endpoint, ServerVersion: version, Options: &cfg}
+	result := &Result{Tool: toolName, Endpoint: cfg.Endpoint, ServerVersion: version, Options: &cfg, Timeline: []Second{}}
 	l, err := workload.New(&cfg.Options)
 	if err != nil {
 		return nil, err
@@ -122,7 +122,7 @@ func trimTimeline(timeline []Second, measured float64) []Second {
 	const sliver = 0.05 // of a second, which tells nothing
 	for i, s := range timeline {
 		part := (measured - float64(s.Second)) / windowLength.Seconds()
-		if part < sliver {
+		if part < sliver && i > 0 {
 			return timeline[:i]
 		}
 		if part < 1 {

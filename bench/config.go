@@ -69,7 +69,7 @@ func (c *Config) Suit(given func(option string) bool) {
 	if !given("duration") && (c.Requests > 0 || c.IsReplay()) {
 		c.Duration = wholeDuration
 	}
-	if !given("warmup") && !c.IsMixed() {
+	if !given("warmup") && (c.Requests > 0 || !c.IsMixed()) {
 		c.Warmup = 0
 	}
 }

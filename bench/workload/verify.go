@@ -256,7 +256,7 @@ func (v *verifier) verification() *Verification {
 	return &Verification{
 		Checked: v.counts.checked.Load(), Stale: v.counts.stale.Load(), Torn: v.counts.torn.Load(),
 		Crossed: v.counts.crossed.Load(), Foreign: v.counts.foreign.Load(), Unconfirmed: v.counts.unconfirmed.Load(),
-		Offenders: slices.Clone(v.offenders),
+		Offenders: append([]Offender{}, v.offenders...),
 	}
 }
 

@@ -28,6 +28,7 @@ type benchOptions struct {
 	compare bool
 	rounds  int
 	slo     string
+	live    bool
 }
 
 // newBenchCommand is "mcproxy bench".
@@ -84,7 +85,7 @@ func (o *benchOptions) bind(cmd *cobra.Command) {
 	f.IntVar(&o.Pipeline, "pipeline", o.Pipeline, "operations in flight on each conn")
 	f.DurationVar(&o.Duration, "duration", o.Duration, "how long to measure; 10m with --requests and for replays")
 	f.Int64Var(&o.Requests, "requests", o.Requests, "how many operations to measure (0: as many as the duration allows)")
-	f.DurationVar(&o.Warmup, "warmup", o.Warmup, "load before the measurement; 0s for keystone-tokens and replays")
+	f.DurationVar(&o.Warmup, "warmup", o.Warmup, "load before the measurement; 0s with --requests, for keystone-tokens and replays")
 	f.DurationVar(&o.Timeout, "timeout", o.Timeout, "an operation without an answer for so long has failed")
 	f.Float64Var(&o.Rate, "rate", o.Rate, "operations a second, whatever the endpoint does: an open loop (0: a closed loop)")
 	f.StringVar(&o.Arrivals, "arrivals", o.Arrivals, "of an open loop: poisson or even")
@@ -126,6 +127,7 @@ func (o *benchOptions) bind(cmd *cobra.Command) {
 	f.IntVar(&o.rounds, "rounds", 5, "compare: how many times A B")
 	f.StringVar(&o.slo, "slo", "", "search for the highest rate that holds, such as p99=1ms,p99.9=5ms")
 	f.BoolVar(&o.json, "json", false, "print the result as JSON (docs/bench.md)")
+	f.BoolVar(&o.live, "progress", false, "say each second how it goes, also when the standard error is no terminal")
 	f.StringVar(&o.html, "html", "", "also write a page with plots to this file")
 }
 
@@ -157,7 +159,7 @@ func (o *benchOptions) run(cmd *cobra.Command, args []string) (err error) {
 	ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second Ctrl-C ends at once
-	line := newLiveLine(cmd.ErrOrStderr())
+	line := newLiveLine(cmd.ErrOrStderr(), o.live)
 	var out report
 	var wrong int64
 	switch {
@@ -243,32 +245,44 @@ func newRecordCommand() *cobra.Command {
 	return cmd
 }
 
-// A liveLine is written over again and again, on a terminal; elsewhere nothing is.
+// A liveLine says how it goes: on a terminal in one line that is written over again and again, elsewhere, if asked to, line by
+// line.
 type liveLine struct {
-	out   io.Writer
-	width int // of what stands there
+	out      io.Writer // nil: nowhere
+	terminal bool
+	width    int // of what stands there, on a terminal
 }
 
-func newLiveLine(out io.Writer) *liveLine {
-	file, ok := out.(*os.File)
-	if !ok {
-		return &liveLine{}
+func newLiveLine(out io.Writer, asked bool) *liveLine {
+	if file, ok := out.(*os.File); ok {
+		if _, err := unix.IoctlGetTermios(int(file.Fd()), unix.TCGETS); err == nil {
+			return &liveLine{out: out, terminal: true}
+		}
 	}
-	if _, err := unix.IoctlGetTermios(int(file.Fd()), unix.TCGETS); err != nil {
-		return &liveLine{}
+	if asked {
+		return &liveLine{out: out}
 	}
-	return &liveLine{out: out}
+	return &liveLine{}
 }
 
-func (l *liveLine) show(p bench.Progress) { l.write(p.Line()) }
+func (l *liveLine) show(p bench.Progress) {
+	switch text := p.Line(); {
+	case l.terminal:
+		l.write(text)
+	case l.out != nil:
+		fmt.Fprintln(l.out, text)
+	}
+}
 
-func (l *liveLine) clear() { l.write("") }
+func (l *liveLine) clear() {
+	if l.terminal {
+		l.write("")
+	}
+}
 
 func (l *liveLine) write(text string) {
-	if l.out != nil {
-		fmt.Fprintf(l.out, "\r%-*s\r%s", l.width, "", text)
-		l.width = len(text)
-	}
+	fmt.Fprintf(l.out, "\r%-*s\r%s", l.width, "", text)
+	l.width = len(text)
 }
 
 func printJSON(out io.Writer, v any) error {
