@@ -88,7 +88,8 @@ func (d *Detector) RecordValue(hash uint64, key []byte, valueBytes int) {
 }
 
 // ObserveValue counts the value that answers a read which was observed without it. key may be empty if it is known no more:
-// then a key that only its values make hot is found, but has no name until a request for it is picked.
+// then a key that only its values make hot is found, but has no name until a request for it is picked. Requests and values
+// are then two samples, so that bytes a request, and with it the Kind, are less certain than from one Observe of both.
 func (d *Detector) ObserveValue(hash uint64, key []byte, valueBytes int) {
 	if !d.sampler.Skip(int64(uint32(valueBytes))) {
 		d.recordValue(hash, key, uint32(valueBytes))

@@ -12,7 +12,7 @@ import (
 //
 // When they alone nearly fill the arena (all slots in use, and keys of different lengths and more than 44 bytes on the
 // mean), the lightest entries lose their names, and only entries heavier than those take new ones. With keys of 250 bytes
-// that leaves a name to the heaviest 15 %. No key is lost by that, only its name, and it gets one when it is seen heavier.
+// that leaves a name to the heaviest 15 % at most. No key is lost by that, only its name, and it gets one when it is seen heavier.
 type names struct {
 	arena []byte // records: slot (2 bytes), room (1 byte), room bytes
 	used  int    // bytes of arena before its end

@@ -10,9 +10,21 @@ import (
 // TestSamplerProbability: a request of cost c is picked with probability 1-exp(-c/mean), and independently of the one that
 // came lag requests before.
 func TestSamplerProbability(t *testing.T) {
-	const mean, n, maxLag = 20_480, 400_000, 40
-	for _, cost := range []int64{1, 100, 1280, 1380, 5000, 20_480, 100_000} {
-		s, p := hotkey.NewSampler(mean, uint64(cost)), -math.Expm1(-float64(cost)/mean)
+	const n, maxLag = 200_000, 40
+	for _, c := range []struct{ mean, cost int64 }{
+		{20_480, 1},
+		{20_480, 100},
+		{20_480, 1280},
+		{20_480, 1380},
+		{20_480, 5000},
+		{20_480, 20_480},
+		{20_480, 100_000},
+		{4, 1},
+		{4, 3},
+		{64, 1}, // where one byte makes a difference
+	} {
+		cost := c.cost
+		s, p := hotkey.NewSampler(c.mean, uint64(cost)), -math.Expm1(-float64(cost)/float64(c.mean))
 		picked := make([]bool, n)
 		count := 0
 		for i := range picked {
@@ -27,7 +39,7 @@ func TestSamplerProbability(t *testing.T) {
 			}
 		}
 		if z := zScore(count, n, p); math.Abs(z) > 5 {
-			t.Errorf("cost %d: %d of %d picked, want about %.0f: %.1f standard deviations", cost, count, n, p*n, z)
+			t.Errorf("mean %d, cost %d: %d of %d picked, want about %.0f: %.1f standard deviations", c.mean, cost, count, n, p*n, z)
 		}
 		for lag := 1; lag <= maxLag; lag++ {
 			both := 0
@@ -37,9 +49,31 @@ func TestSamplerProbability(t *testing.T) {
 				}
 			}
 			if z := zScore(both, n-lag, p*p); math.Abs(z) > 6 {
-				t.Errorf("cost %d: %d picked with the one %d before, want about %.0f: %.1f standard deviations",
-					cost, both, lag, p*p*n, z)
+				t.Errorf("mean %d, cost %d: %d picked with the one %d before, want about %.0f: %.1f standard deviations",
+					c.mean, cost, both, lag, p*p*n, z)
 			}
+		}
+	}
+}
+
+// TestObserveProbability: Observe, which has Skip written out, picks as Skip does, to the byte.
+func TestObserveProbability(t *testing.T) {
+	const n = 500_000
+	d := hotkey.NewDetector(hotkey.Config{OpBytes: 64, SampleCost: 1}, 1, 0)
+	for range n {
+		d.Observe(1, nil, hotkey.Read, 0)
+		d.ObserveValue(2, nil, 1)
+	}
+	s := d.Freeze(second).Summary
+	for _, c := range []struct {
+		hash uint64
+		cost float64
+	}{{1, 64}, {2, 1}} {
+		e, _ := s.Lookup(c.hash)
+		p := -math.Expm1(-c.cost / 64)
+		picked := int(float64(e.Count) / c.cost * p)
+		if z := zScore(picked, n, p); math.Abs(z) > 5 {
+			t.Errorf("cost %v: about %d of %d picked, want about %.0f: %.1f standard deviations", c.cost, picked, n, p*n, z)
 		}
 	}
 }
@@ -81,7 +115,7 @@ func patterns() map[string][]beat {
 // TestUnbiased plays patterns to detectors of many seeds. Each estimate has the error that the theory gives it, and none on
 // the mean.
 func TestUnbiased(t *testing.T) {
-	const rounds, seeds = 4000, 60
+	const rounds, seeds = 2000, 60
 	for name, pattern := range patterns() {
 		keys := map[uint64]*estimate{}
 		for _, b := range pattern {

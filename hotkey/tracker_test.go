@@ -3,6 +3,7 @@ package hotkey_test
 import (
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"strings"
 	"testing"
 
@@ -387,6 +388,28 @@ func TestStatus(t *testing.T) {
 	for _, s := range c.AppendHot(nil) {
 		if s.Key == "read" && math.Abs(s.Reads-2800/math.E) > 1 {
 			t.Errorf("a second after its last read: %.0f reads/s, want 2800/e", s.Reads)
+		}
+	}
+}
+
+// TestTop: the list has the heaviest keys of all, in order.
+func TestTop(t *testing.T) {
+	for _, top := range []int{1, 2, 7, 50, 499, 500, 1000} {
+		c := newCourse(hotkey.Config{Top: top}, 1)
+		var used []usage
+		for _, i := range rand.New(rand.NewPCG(1, uint64(top))).Perm(500) {
+			used = append(used, usage{key: fmt.Sprint(i), reads: 1000 + i})
+		}
+		c.window(used...)
+		list := c.AppendTop(nil)
+		if len(list) != min(top, 500) {
+			t.Errorf("Top %d: %d keys", top, len(list))
+		}
+		for i, s := range list {
+			if want := fmt.Sprint(499 - i); s.Key != want {
+				t.Errorf("Top %d: key %q in place %d, want %q", top, s.Key, i, want)
+				break
+			}
 		}
 	}
 }
