@@ -41,6 +41,9 @@ func heap() uint64 {
 // end checks that the witness noticed nothing, and that the memory came back.
 func (w *witness) end(t *testing.T) {
 	t.Helper()
+	for deadline := time.Now().Add(answerTimeout); w.answers("STORED") < 50 && time.Now().Before(deadline); {
+		time.Sleep(time.Millisecond) // it has hardly begun
+	}
 	w.finish()
 	for _, p := range w.problems {
 		t.Errorf("another client noticed: %s", p)
@@ -171,13 +174,13 @@ func badKeyBytes(t *testing.T, s *service, _ *witness) {
 
 func badLengths(t *testing.T, s *service, _ *witness) {
 	c := s.dial(t)
-	for _, length := range []string{"-1", "-2147483648", "x", "", "1e3", "0x10", "2147483646", "2147483647", "3.5"} {
+	for _, length := range []string{"-1", "-2147483648", "x", "1e3", "0x10", "2147483646", "2147483647", "3.5"} {
 		c.ask(t, "set k 0 0 "+length+"\r\nmn\r\nms k "+length+"\r\nmn\r\n", strings.Repeat(badFormat+"MN\r\n", 2))
 	}
 	if s.memcached {
-		return // it cuts longer numbers to 32 bits
+		return // it cuts longer numbers to 32 bits, and says ERROR to none
 	}
-	for _, length := range []string{"2147483648", "4294967295", "4294967297", "9223372036854775808", "99999999999999999999999"} {
+	for _, length := range []string{"", "2147483648", "4294967295", "4294967297", "9223372036854775808", "99999999999999999999999"} {
 		c.ask(t, "set k 0 0 "+length+"\r\nmn\r\nms k "+length+"\r\nmn\r\n", strings.Repeat(badFormat+"MN\r\n", 2))
 	}
 }

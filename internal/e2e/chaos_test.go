@@ -313,6 +313,12 @@ func (c *chaos) counted(word string) {
 	c.tally[word]++
 }
 
+func (c *chaos) answers(word string) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.tally[word]
+}
+
 // written checks the answer to a write: success, or what a failed one is told. In both cases what was there before must
 // never be seen again.
 func (op *chaosOp) written(word string) error {

@@ -31,11 +31,17 @@ func memcapable(t *testing.T, program string, ep endpoint) map[string]bool {
 	ctx, cancel := context.WithTimeout(context.Background(), programTimeout)
 	defer cancel()
 	host, port, _ := strings.Cut(ep.address, ":")
-	out, err := exec.CommandContext(ctx, program, "-h", host, "-p", port, "-a", "-t", "5").Output()
+	cmd := exec.CommandContext(ctx, program, "-h", host, "-p", port, "-a", "-v", "-t", "5")
+	var complaints strings.Builder
+	cmd.Stderr = &complaints
+	out, err := cmd.Output()
 	verdicts := map[string]bool{}
 	for _, m := range verdict.FindAllStringSubmatch(string(out), -1) {
 		verdicts[strings.TrimSpace(m[1])] = m[2] != ""
 	}
-	t.Logf("%s: %d verdicts, %v", ep, len(verdicts), err)
+	t.Logf("%s: %d verdicts, %v %s", ep, len(verdicts), err, complaints.String())
+	if err != nil {
+		t.Logf("%s", out)
+	}
 	return verdicts
 }

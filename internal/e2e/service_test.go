@@ -47,7 +47,26 @@ func startService(t testing.TB, n int) *service {
 	p.Backend.Timeout = 10 * time.Second // these suites are about answers, not about a machine that is busy
 	s := startProxy(t, p)
 	s.servers = servers
+	s.waitVersion(t)
 	return s
+}
+
+// waitVersion waits until the proxy gives its backend's version for its own, as it does from the first contact on:
+// memcapable asks for the version first, and expects less of an old one.
+func (s *service) waitVersion(t testing.TB) {
+	t.Helper()
+	c := s.dial(t)
+	defer c.Close()
+	want := s.servers[0].Command("version")
+	for deadline := time.Now().Add(answerTimeout); ; {
+		answer, _, err := askWithNoop(c, "version\r\n")
+		if answer == want {
+			return
+		}
+		if err != nil || time.Now().After(deadline) {
+			t.Fatalf("version: %q, %v; want %q", answer, err, want)
+		}
+	}
 }
 
 // backends configures servers as the backends of a pool, with weights if there are any.
