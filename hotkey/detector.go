@@ -115,13 +115,13 @@ func (d *Detector) recordValue(hash uint64, key []byte, size uint32) {
 	d.active.Summary.Add(hash, key, Observation{Weight: bytes, Bytes: bytes, Size: size})
 }
 
-// Freeze ends the active window if it is Config.Window old, and lends it: the caller, and whoever it hands the window to,
-// may read it until Release. It is nil when the window is too young, or the last one is not back yet; then the active one
-// goes on, and is begun anew when it gets absurdly long. Call it at least once each Config.Window, also when there are no
-// requests: the end of a key's heat is seen in windows without it.
+// Freeze ends the active window and lends it: the caller, and whoever it hands the window to, may read it until Release. It is
+// meant to be called each Config.Window, by a timer that may be early or late, also when there are no requests: the end of a
+// key's heat is seen in windows without it. It is nil when the window is younger than half of Config.Window, and when the
+// last one is not back yet; then the active one goes on, and is begun anew when it gets absurdly long.
 func (d *Detector) Freeze(now int64) *Window {
 	age := now - d.active.From
-	if age < d.window {
+	if age < d.window/2 {
 		return nil
 	}
 	if d.lent {

@@ -17,8 +17,8 @@ const always = 1 << 30
 func TestFreeze(t *testing.T) {
 	const start = 17 * second
 	d := hotkey.NewDetector(hotkey.Config{}, 1, start)
-	if w := d.Freeze(start + 250*ms - 1); w != nil {
-		t.Fatalf("Freeze before the window's end gives %+v", w)
+	if w := d.Freeze(start + 125*ms - 1); w != nil {
+		t.Fatalf("Freeze before half a window is over gives %+v", w)
 	}
 	d.Observe(1, []byte("a"), hotkey.Read, always)
 	first := d.Freeze(start + 260*ms)
@@ -107,6 +107,18 @@ func TestObserve(t *testing.T) {
 func equal(a, b hotkey.Entry) bool {
 	return a.Hash == b.Hash && a.Count == b.Count && a.Err == b.Err && a.Reads == b.Reads && a.Writes == b.Writes &&
 		a.ReadBytes == b.ReadBytes && a.WriteBytes == b.WriteBytes && a.Size == b.Size
+}
+
+// TestFreezeByTimer: a timer that is now early and now late gets a window each time.
+func TestFreezeByTimer(t *testing.T) {
+	d := hotkey.NewDetector(hotkey.Config{}, 1, 0)
+	for tick, jitter := range []int64{0, 1, -1, 30, -30, 90, 0, -90, 15} {
+		now := int64(tick+1)*250*ms + jitter*ms
+		if w := d.Freeze(now); w == nil || w.To != now {
+			t.Fatalf("tick %d, %d ms off: window %+v", tick, jitter, w)
+		}
+		d.Release()
+	}
 }
 
 // TestDetectorsDiffer: workers of different seeds pick different requests, and one seed the same ones again.

@@ -17,10 +17,9 @@
 //
 // The package knows no sockets, clocks, goroutines or locks: time is an argument, in nanoseconds of any clock that never
 // goes back, and each value has one owner. What crosses from a worker to the coordinator is a Window alone, and it is lent,
-// not shared: from Freeze to Release only the borrower touches it. Two things need care outside: the hand-over, for which
-// one atomic pointer a worker is enough (the package's example shows it), and that every worker calls Freeze each
-// Config.Window even when it has nothing to do, for the end of a key's heat is seen in windows without it. A worker that is
-// late is left out of one view and has its part, of a longer window, in a later one.
+// not shared: from Freeze to Release only the borrower touches it, and both are called by the worker, when the coordinator
+// asks for it. It asks every worker each Config.Window, also those with nothing to do, for the end of a key's heat is seen in
+// windows without it. A worker that is late is left out of one view and has its part, of a longer window, in a later one.
 //
 // What is hot. A request costs as much as Config.OpBytes, its value's bytes come on top, and a Summary ranks keys by the sum
 // of that; so a key that is heavy in either way is found, and its counters tell in which. A key is hot when its cost is at

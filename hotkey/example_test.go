@@ -2,49 +2,37 @@ package hotkey_test
 
 import (
 	"fmt"
-	"hash/maphash"
 	"sync/atomic"
 
 	"mcproxy/hotkey"
 )
 
-// A worker as package pool has it: its detector, and the place where it leaves its windows for the coordinator.
-type worker struct {
-	detector *hotkey.Detector
-	lent     atomic.Pointer[hotkey.Window] // the worker fills it, the coordinator empties it
-}
-
-// turn is what a worker does at the end of each turn of its loop, and at least once each window.
-func (w *worker) turn(now int64) {
-	if w.detector.Lent() && w.lent.Load() == nil {
-		w.detector.Release()
-	}
-	if window := w.detector.Freeze(now); window != nil {
-		w.lent.Store(window)
-	}
-}
-
-// A coordinator has one merger and one tracker a pool.
+// A coordinator has one merger and one tracker a pool. Each worker has a detector, which only the worker's loop touches.
 type coordinator struct {
-	workers []*worker
-	merger  hotkey.Merger
-	tracker *hotkey.Tracker
-	windows []*hotkey.Window
-	hot     atomic.Pointer[map[uint64]hotkey.Status] // what workers look hashes up in; never changed once it is there
+	detectors []*hotkey.Detector
+	merger    hotkey.Merger
+	tracker   *hotkey.Tracker
+	windows   []*hotkey.Window
+	hot       atomic.Pointer[map[uint64]hotkey.Status] // what workers look hashes up in; never changed once it is there
 }
 
-// tick runs once a window, when the workers have had their turns.
-func (c *coordinator) tick(backends int) {
+// visit has a worker's loop run f, and waits for it. Here all is one goroutine.
+func visit(f func()) { f() }
+
+// tick runs once a window.
+func (c *coordinator) tick(now int64, backends int) {
 	c.windows = c.windows[:0]
-	var from []*worker
-	for _, w := range c.workers {
-		if window := w.lent.Load(); window != nil {
-			c.windows, from = append(c.windows, window), append(from, w)
+	var lenders []*hotkey.Detector
+	for _, d := range c.detectors {
+		var window *hotkey.Window
+		visit(func() { window = d.Freeze(now) })
+		if window != nil {
+			c.windows, lenders = append(c.windows, window), append(lenders, d)
 		}
 	}
 	events := c.tracker.Update(c.merger.Merge(c.windows), backends)
-	for _, w := range from {
-		w.lent.Store(nil) // the view is read no more
+	for _, d := range lenders { // the view is read no more
+		visit(d.Release)
 	}
 	for _, e := range events {
 		fmt.Printf("%d ms: %s is %s (%s, %s, values of %d bytes)\n",
@@ -68,23 +56,21 @@ func Example() {
 	}
 	c := &coordinator{tracker: hotkey.NewTracker(cfg)}
 	for seed := range uint64(2) {
-		c.workers = append(c.workers, &worker{detector: hotkey.NewDetector(cfg, seed, 0)})
+		c.detectors = append(c.detectors, hotkey.NewDetector(cfg, seed, 0))
 	}
-	hashSeed := maphash.MakeSeed() // the same for all workers of a pool
-	get := func(w *worker, key string, valueBytes int) {
-		w.detector.Observe(maphash.String(hashSeed, key), []byte(key), hotkey.Read, valueBytes)
+	get := func(d *hotkey.Detector, key string, valueBytes int) {
+		d.Observe(hotkey.Hash([]byte(key)), []byte(key), hotkey.Read, valueBytes)
 	}
 
-	for now := int64(0); now <= 7_000; now++ { // milliseconds
-		for i, w := range c.workers {
-			w.turn(now * 1e6)
-			get(w, fmt.Sprint("user:", now*2+int64(i)), 300) // 2,000 different keys a second
-			if now >= 800 && now < 1_500 {
-				get(w, "token-list", 580_000) // and for a while, one large one
+	for now := int64(1); now <= 7_000; now++ { // milliseconds
+		for i, d := range c.detectors {
+			get(d, fmt.Sprint("user:", now*2+int64(i)), 300) // 2,000 different keys a second
+			if now > 800 && now <= 1_500 {
+				get(d, "token-list", 580_000) // and for a while, one large one
 			}
 		}
 		if now%250 == 0 {
-			c.tick(4)
+			c.tick(now*1e6, 4)
 		}
 	}
 	fmt.Println("hot at the end:", len(*c.hot.Load()))
