@@ -17,6 +17,7 @@ func TestOperationsDoNotAllocate(t *testing.T) {
 	for _, change := range []func(*bench.Config){
 		func(*bench.Config) {},
 		func(c *bench.Config) { c.Pipeline, c.Zipf, c.KeyDist, c.ValueSize = 16, 1.1, "zipf", "etc" },
+		func(c *bench.Config) { c.KeySize = "etc" },
 		func(c *bench.Config) { c.Multiget = 20 },
 		func(c *bench.Config) { c.Meta, c.DeleteRatio, c.TouchRatio, c.IncrRatio = true, 0.1, 0.1, 0.1 },
 	} {

@@ -148,25 +148,29 @@ func (h *hotSwapKeys) pick(r *rand.Rand, at time.Duration) int {
 }
 
 // keyNames writes a key's text: prefix, and the number in decimal, filled up with zeros to the key's length. A key has the
-// same text in every stream and every run with the same seed.
+// same text in every stream and every run with the same seed. It belongs to one stream.
 type keyNames struct {
 	prefix  string
 	digits  int // at least so many, so that the numbers of all keys fit
 	lengths sizePicker
 	seed    uint64
+	pcg     *rand.PCG // seeded anew for each key, as r's source
+	r       *rand.Rand
 }
 
 func newKeyNames(opts *Options, prefix string, lengths sizePicker) keyNames {
-	return keyNames{prefix: prefix, digits: len(strconv.Itoa(opts.Keys - 1)), lengths: lengths, seed: opts.Seed}
+	pcg := &rand.PCG{}
+	return keyNames{
+		prefix: prefix, digits: len(strconv.Itoa(opts.Keys - 1)), lengths: lengths, seed: opts.Seed, pcg: pcg, r: rand.New(pcg),
+	}
 }
 
 func (k *keyNames) append(dst []byte, index int) []byte {
 	length, ok := k.lengths.(fixedSize)
 	if !ok {
 		// A key's length is drawn by a generator of the key's own.
-		var pcg rand.PCG
-		pcg.Seed(k.seed, mix64(uint64(index)))
-		length = fixedSize(k.lengths.pick(rand.New(&pcg)))
+		k.pcg.Seed(k.seed, mix64(uint64(index)))
+		length = fixedSize(k.lengths.pick(k.r))
 	}
 	dst = append(dst, k.prefix...)
 	width := max(min(int(length), maxKeyLen)-len(k.prefix), k.digits)

@@ -226,15 +226,15 @@ func TestSequentialKeysWalkInOrder(t *testing.T) {
 
 func TestKeyNamesAreDifferentAndLast(t *testing.T) {
 	for _, size := range []string{"1", "16", "5-60", "etc", "250"} {
-		m := testMix(t, func(c *Options) { c.Keys, c.KeySize = 20_000, size })
+		names := testMix(t, func(c *Options) { c.Keys, c.KeySize = 20_000, size }).stream(0).names
 		seen := map[string]int{}
 		for i := range 20_000 {
-			name := string(m.names.append(nil, i))
+			name := string(names.append(nil, i))
 			if other, taken := seen[name]; taken {
 				t.Fatalf("key-size %s: keys %d and %d are both %q", size, other, i, name)
 			}
 			seen[name] = i
-			if again := string(m.names.append([]byte("x"), i)); again != "x"+name {
+			if again := string(names.append([]byte("x"), i)); again != "x"+name {
 				t.Fatalf("key-size %s: key %d is %q and then %q", size, i, name, again)
 			}
 			if len(name) > maxKeyLen || len(name) < len("mcb:")+5 {
@@ -242,8 +242,8 @@ func TestKeyNamesAreDifferentAndLast(t *testing.T) {
 			}
 		}
 	}
-	m := testMix(t, func(c *Options) { c.KeySize = "16" })
-	if got, want := string(m.names.append(nil, 4711)), "mcb:000000004711"; got != want {
+	names := testMix(t, func(c *Options) { c.KeySize = "16" }).stream(0).names
+	if got, want := string(names.append(nil, 4711)), "mcb:000000004711"; got != want {
 		t.Errorf("key 4711 = %q, want %q", got, want)
 	}
 }

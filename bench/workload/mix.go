@@ -11,9 +11,8 @@ import (
 // A mix is what the streams of the mixed workload share. It is immutable.
 type mix struct {
 	opts    *Options
-	names   keyNames // of values
-	counts  keyNames // of the numbers that incr works on
-	sizes   sizePicker
+	lengths sizePicker // of keys
+	sizes   sizePicker // of values
 	ranks   zipfRanks
 	scatter scatter
 	upTo    [KindOther]float64 // cumulative shares of the kinds, in the order of kinds
@@ -27,14 +26,11 @@ func newMix(opts *Options) (*mix, error) {
 	if m.sizes, err = parseSizes(opts.ValueSize, maxValueSize); err != nil {
 		return nil, fmt.Errorf("value-%w", err)
 	}
-	var lengths sizePicker = etcKeys{}
-	if opts.KeySize != "etc" {
-		if lengths, err = parseSizes(opts.KeySize, maxKeyLen); err != nil {
+	if m.lengths = sizePicker(etcKeys{}); opts.KeySize != "etc" {
+		if m.lengths, err = parseSizes(opts.KeySize, maxKeyLen); err != nil {
 			return nil, fmt.Errorf("key-%w", err)
 		}
 	}
-	m.names = newKeyNames(opts, opts.KeyPrefix, lengths)
-	m.counts = newKeyNames(opts, opts.KeyPrefix+"n", lengths)
 	m.upTo[KindSet] = opts.SetRatio
 	m.upTo[KindDelete] = m.upTo[KindSet] + opts.DeleteRatio
 	m.upTo[KindTouch] = m.upTo[KindDelete] + opts.TouchRatio
@@ -61,14 +57,18 @@ func newBlock(seed uint64, most int) []byte {
 // A mixStream makes the operations of one conn of the mixed workload.
 type mixStream struct {
 	*mix
-	keys keyPicker
-	r    *rand.Rand
+	names  keyNames // of values
+	counts keyNames // of the numbers that incr works on
+	keys   keyPicker
+	r      *rand.Rand
 }
 
 // stream gives the stream of conn i.
 func (m *mix) stream(i int) *mixStream {
 	s := &mixStream{mix: m, r: rand.New(rand.NewPCG(m.opts.Seed, 1+uint64(i)))}
 	s.keys = m.keyPicker(i)
+	s.names = newKeyNames(m.opts, m.opts.KeyPrefix, m.lengths)
+	s.counts = newKeyNames(m.opts, m.opts.KeyPrefix+"n", m.lengths)
 	return s
 }
 

@@ -324,14 +324,21 @@ func parseStamp(value []byte) (s stamp, ok bool) {
 		return stamp{}, false
 	}
 	head, _, ok := bytes.Cut(value[len(stampWord):end], []byte("\n"))
-	fields := bytes.SplitN(head, []byte(" "), 5)
-	if !ok || len(fields) != 5 {
+	var fields [5][]byte // run, writer, number, length, key
+	for i := range 4 {
+		var found bool
+		if fields[i], head, found = bytes.Cut(head, []byte(" ")); !found {
+			return stamp{}, false
+		}
+	}
+	fields[4] = head
+	if !ok {
 		return stamp{}, false
 	}
 	writer, err1 := strconv.Atoi(string(fields[1]))
 	seq, err2 := strconv.ParseInt(string(fields[2]), 10, 64)
 	length, err3 := strconv.Atoi(string(fields[3]))
-	if err1 != nil || err2 != nil || err3 != nil || length != len(value) {
+	if err1 != nil || err2 != nil || err3 != nil || length != len(value) || string(fields[3]) != strconv.Itoa(length) {
 		return stamp{}, false
 	}
 	return stamp{run: fields[0], writer: writer, seq: seq, key: fields[4]}, true
