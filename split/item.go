@@ -39,9 +39,9 @@ func (it *Item) AppendValue(dst []byte, verb protocol.Verb, key []byte) []byte {
 
 // AppendMetaHead appends the line of the answer to a client's meta command, CRLF included. line is the line that a backend
 // answered with (Response.Line) when it was asked for the item on the home server with the client's flags and those that
-// AppendMetaFlags added. Size and flags become the item's; what the client did not ask for is left out; all else (cas, ttl, key,
-// opaque, W, X, Z …) stays as it is and where it is, and so do errors. data says that the line begins with VA, because the client asked a mg for
-// the value: it and CRLF follow.
+// AppendMetaFlags added. Size and flags become the item's; what the client did not ask for is left out; all else (cas, ttl,
+// key, opaque, W, X, Z …) stays as it is and where it is, and so do errors. data says that the line begins with VA, because
+// the client asked a mg for the value: it and CRLF follow.
 func (it *Item) AppendMetaHead(dst []byte, req *protocol.Request, line []byte) (head []byte, data bool) {
 	code, rest := protocol.NextKey(line)
 	if len(code) != 2 { // an error's words are no flags
