@@ -26,6 +26,7 @@ func Run(ctx context.Context, cfg Config, progress func(Progress)) (*Result, err
 	if err := cfg.Check(); err != nil {
 		return nil, err
 	}
+	cfg.Threads = cfg.threads()
 	if progress == nil {
 		progress = func(Progress) {}
 	}

@@ -55,17 +55,20 @@ func newRun(cfg *Config, streams func(conn int) (workload.Stream, workload.Obser
 	}
 	for i := range cfg.threads() {
 		poller, err := newPoller()
-		if err != nil {
-			return nil, err
+		if err == nil {
+			var w *worker
+			w, err = r.newWorker(poller, i, socks)
+			r.drivers = append(r.drivers, w)
 		}
-		w, err := r.newWorker(poller, i, socks)
 		if err != nil {
 			for _, d := range r.drivers {
 				d.leave()
 			}
+			for _, sock := range socks {
+				sock.Close() // again, for those that have found a worker
+			}
 			return nil, err
 		}
-		r.drivers = append(r.drivers, w)
 	}
 	return r, nil
 }
@@ -111,7 +114,7 @@ func (r *run) dialAll() ([]net.Conn, error) {
 	return socks, nil
 }
 
-// newWorker makes worker i of the run with its share of the conns: i, i+n, i+2n, …
+// newWorker makes worker i of the run with its share of the conns: i, i+n, i+2n, … With an error it has some of them.
 func (r *run) newWorker(poller poller, i int, socks []net.Conn) (*worker, error) {
 	w := &worker{
 		recorder: newRecorder(r), meta: r.cfg.Meta, pace: newPace(r.cfg), poller: poller,
@@ -125,7 +128,7 @@ func (r *run) newWorker(poller poller, i int, socks []net.Conn) (*worker, error)
 		c.due = w.pace.first(c.arrivals, n, len(socks))
 		var err error
 		if c.socket, err = poller.add(c.id, socks[n]); err != nil {
-			return nil, err
+			return w, err
 		}
 		w.conns = append(w.conns, c)
 	}
