@@ -109,7 +109,7 @@ func TestSearch(t *testing.T) {
 	mc := memcachedtest.Start(t)
 	cfg := config(slow(t, mc.Addr(), 2*time.Millisecond))
 	cfg.Conns, cfg.Requests, cfg.Duration, cfg.Keys, cfg.Arrivals = 4, 0, 400*time.Millisecond, 10, "even"
-	slo, err := bench.ParseSLO("p90=40ms")
+	slo, err := bench.ParseSLO("p90=100ms")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -117,7 +117,7 @@ func TestSearch(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s.Closed > 510 || s.Rate < s.Closed/10 || s.Rate > s.Closed || s.Best == nil || s.Best.Latency.P90 > 0.040 {
+	if s.Closed > 510 || s.Rate < s.Closed/10 || s.Rate > s.Closed || s.Best == nil || s.Best.Latency.P90 > 0.100 {
 		t.Errorf("found %.0f/s of a closed loop's %.0f/s; trials %+v", s.Rate, s.Closed, s.Trials)
 	}
 	last := s.Trials[len(s.Trials)-1]

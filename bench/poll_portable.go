@@ -31,8 +31,8 @@ type portableSocket struct {
 
 const (
 	maxReady    = 1024
-	maxAhead    = 4 << 20                // bytes that are read before they are asked for
-	writeAtOnce = 100 * time.Millisecond // how long a write may keep the others waiting
+	maxAhead    = 4 << 20          // bytes that are read before they are asked for
+	writeAtOnce = time.Millisecond // how long a write may keep the others waiting
 )
 
 func newPortablePoller() *portablePoller {

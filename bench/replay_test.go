@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"math"
 	"net"
 	"os"
 	"path/filepath"
@@ -122,10 +121,11 @@ func TestReplaySpeed(t *testing.T) {
 	cfg := replay(t, "trace", mc.Addr(), file.String())
 	cfg.Speed = 10
 	r := run(t, cfg)
-	if want := 0.298; math.Abs(r.Seconds-want) > 0.1 || r.Answers != 150 || r.Failed != 0 {
+	// Sooner is wrong in any case; later may be the machine's doing.
+	if want := 0.298; r.Seconds < want-0.01 || r.Seconds > 3*want || r.Answers != 150 || r.Failed != 0 {
 		t.Errorf("%d answers in %.3f s, want 150 in %.3f", r.Answers, r.Seconds, want)
 	}
-	if r.Latency.P50 > 0.005 {
+	if r.Latency.P50 > 0.03 {
 		t.Errorf("p50 = %v s, want what a get takes: the spread is no delay", r.Latency.P50)
 	}
 }
