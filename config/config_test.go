@@ -90,6 +90,7 @@ func TestParseEveryKey(t *testing.T) {
 					AllowFlushAll: true,
 					Coalesce:      pool.CoalesceOff,
 					HotKeysOff:    true,
+					HideKeys:      true,
 					HotKeys: hotkey.Config{
 						Tau: 0.1, Window: int64(500 * time.Millisecond), Top: 7, MinRate: 12.5, Ignore: []string{"_lock", "tokens/"},
 					},

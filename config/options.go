@@ -188,12 +188,16 @@ func hotkeyOptions(d *poolDraft) []option {
 			"window", nanoseconds(&c.Window, 10*time.Millisecond, 10*time.Second), textOf(time.Duration(def.Window)),
 			"How long requests are counted before they are judged.",
 		},
-		{"top", integer(&c.Top, 1, 1000), strconv.Itoa(def.Top), "Keys in the list for operators."},
+		{"top", integer(&c.Top, 1, 1000), strconv.Itoa(def.Top), "Keys in the list for operators, hot or not. What is hot beyond them is there too."},
 		{
 			"min_rate", number(&c.MinRate, 1, 1e9), strconv.FormatFloat(def.MinRate, 'f', -1, 64),
 			"Requests a second, with their bytes at 1,280 a request, below which no key is hot.",
 		},
 		{"ignore", prefixes(&c.Ignore), "[]", "Keys that begin with one of these are never hot."},
+		{
+			"hide_keys", boolean(&d.config.HideKeys), "false",
+			"Whether the log, the metrics and the list for operators tell the hashes of keys instead of the keys.",
+		},
 	}
 }
 

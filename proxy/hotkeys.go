@@ -2,8 +2,12 @@ package proxy
 
 import (
 	"context"
+	"fmt"
+	"strings"
 	"sync/atomic"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"go.uber.org/zap"
 
@@ -27,9 +31,10 @@ type watcher struct {
 
 // HotKeys are the keys of a pool that cost most, as the last window showed them.
 type HotKeys struct {
-	Pool string
-	At   time.Time
-	// Keys are the heaviest first, hot ones and others: as many as the pool's configuration says.
+	Pool   string
+	At     time.Time // the end of the last window; zero before the first
+	Hidden bool      // Keys have no Key, because the pool's configuration says so
+	// Keys are the heaviest first: as many as the pool's configuration says, hot or not, and behind them what else is hot.
 	Keys     []HotKey
 	hot      map[string]int
 	share    float64
@@ -39,7 +44,7 @@ type HotKeys struct {
 
 // A HotKey is one of them. Figures a second are means over about the last second.
 type HotKey struct {
-	Key        string // its bytes as they are; empty if not known yet
+	Key        string // its bytes as they are; empty if not known yet, or hidden
 	Hash       uint64
 	Kind       string // "read-hot", "write-hot" or "byte-hot"
 	Hot        bool
@@ -56,12 +61,47 @@ type HotKey struct {
 	Action     string  // what is done about it: "coalesced", or "" for nothing
 }
 
+// Name says which key it is in printable characters without blanks: EscapeKey of its bytes, or its hash, 16 hex digits, if the
+// key is hidden or not known.
+func (k *HotKey) Name() string { return keyName(k.Key, k.Hash, false) }
+
+// keyName is what people are told of a key.
+func keyName(key string, hash uint64, hidden bool) string {
+	if hidden || key == "" {
+		return fmt.Sprintf("%016x", hash)
+	}
+	return EscapeKey(key)
+}
+
+// EscapeKey writes a key so that it can be read, stands in one column of one line, and is valid UTF-8: \\ is a backslash,
+// \xHH any byte that is no part of a printable character, or is a blank; all else is as it stands. No two keys look alike.
+func EscapeKey(key string) string {
+	var b strings.Builder
+	for len(key) > 0 {
+		r, n := utf8.DecodeRuneInString(key)
+		switch {
+		case r == '\\':
+			b.WriteString(`\\`)
+		case r == utf8.RuneError && n == 1, r == ' ', !unicode.IsPrint(r):
+			for i := range n {
+				fmt.Fprintf(&b, `\x%02x`, key[i])
+			}
+		default:
+			b.WriteString(key[:n])
+		}
+		key = key[n:]
+	}
+	return b.String()
+}
+
 // HotKeys gives what the last window showed of each pool whose keys are watched.
 func (s *Server) HotKeys() []HotKeys {
 	var all []HotKeys
 	for _, w := range s.watchers {
 		if seen := w.seen.Load(); seen != nil {
 			all = append(all, *seen)
+		} else {
+			all = append(all, HotKeys{Pool: w.pool.Config.Name, Hidden: w.pool.Config.HideKeys})
 		}
 	}
 	return all
@@ -121,7 +161,9 @@ func (s *Server) look(ctx context.Context, w *watcher) bool {
 
 // judge updates what is hot.
 func (s *Server) judge(w *watcher, view *hotkey.View) {
-	next := &HotKeys{Pool: w.pool.Config.Name, At: time.Now(), hot: make(map[string]int)}
+	next := &HotKeys{
+		Pool: w.pool.Config.Name, At: s.epoch.Add(time.Duration(view.To)), Hidden: w.pool.Config.HideKeys, hot: make(map[string]int),
+	}
 	if before := w.seen.Load(); before != nil {
 		next.promoted, next.demoted = before.promoted, before.demoted
 	}
@@ -140,8 +182,15 @@ func (s *Server) judge(w *watcher, view *hotkey.View) {
 		w.pool.SetHot(pool.NewHotSet(w.hashes))
 	}
 	w.top = w.tracker.AppendTop(w.top[:0])
+	hot := 0 // of w.top; both lists have the same order, so those are the first of w.hot
 	for i := range w.top {
 		next.Keys = append(next.Keys, s.describe(w, &w.top[i]))
+		if w.top[i].Hot {
+			hot++
+		}
+	}
+	for i := range w.hot[hot:] {
+		next.Keys = append(next.Keys, s.describe(w, &w.hot[hot+i]))
 	}
 	w.seen.Store(next)
 }
@@ -150,7 +199,7 @@ func (s *Server) judge(w *watcher, view *hotkey.View) {
 func (s *Server) tell(w *watcher, e *hotkey.Event, next *HotKeys) {
 	st := &e.Status
 	fields := []zap.Field{
-		zap.String("pool", w.pool.Config.Name), zap.String("key", st.Key), zap.Stringer("kind", st.Kind),
+		zap.String("pool", w.pool.Config.Name), zap.String("key", keyName(st.Key, st.Hash, w.pool.Config.HideKeys)), zap.Stringer("kind", st.Kind),
 		zap.Float64("share", st.Share), zap.Float64("ops", st.Ops()), zap.Float64("bytes", st.Bytes()), zap.Stringer("reason", e.Reason),
 	}
 	switch e.Change {
@@ -167,8 +216,11 @@ func (s *Server) tell(w *watcher, e *hotkey.Event, next *HotKeys) {
 
 func (s *Server) describe(w *watcher, st *hotkey.Status) HotKey {
 	k := HotKey{
-		Key: st.Key, Hash: st.Hash, Kind: st.Kind.String(), Hot: st.Hot, Ops: st.Ops(), Reads: st.Reads, Writes: st.Writes,
+		Hash: st.Hash, Kind: st.Kind.String(), Hot: st.Hot, Ops: st.Ops(), Reads: st.Reads, Writes: st.Writes,
 		Bytes: st.Bytes(), ValueBytes: st.ValueSize, Share: st.Share, Err: st.Err, Load: st.Load,
+	}
+	if !w.pool.Config.HideKeys {
+		k.Key = st.Key
 	}
 	if st.Hot {
 		k.Since = s.epoch.Add(time.Duration(st.Since))
