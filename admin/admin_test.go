@@ -32,12 +32,28 @@ var update = flag.Bool("update", false, "write docs/metrics.md")
 type source struct {
 	ready    bool
 	snapshot proxy.Snapshot
+	hotKeys  []proxy.HotKeys
 	err      error
+	released []string // "pool/backend"
 }
 
 func (s *source) Ready() bool { return s.ready }
 
 func (s *source) Snapshot(context.Context) (proxy.Snapshot, error) { return s.snapshot, s.err }
+
+func (s *source) HotKeys() []proxy.HotKeys { return s.hotKeys }
+
+func (s *source) Release(pool, backend string) bool {
+	for _, p := range s.snapshot.Pools {
+		for _, b := range p.Backends {
+			if p.Name == pool && b.Name == backend && b.State == "held" {
+				s.released = append(s.released, pool+"/"+backend)
+				return true
+			}
+		}
+	}
+	return false
+}
 
 // figures have another number in each field.
 func figures() proxy.Snapshot {
@@ -50,6 +66,7 @@ func figures() proxy.Snapshot {
 		Pools: []proxy.PoolFigures{
 			{
 				Name: "main", Requests: map[string]uint64{"get": 21, "set": 22}, Hits: 23, Misses: 24, Failures: 25,
+				Fetches: 26, Joined: 27, HotKeys: map[string]int{"read-hot": 2, "byte-hot": 1}, HotShare: 0.5, Promoted: 28, Demoted: 29,
 				Backends: []proxy.BackendFigures{
 					{
 						Name: "a", Address: "127.0.0.1:11211", Version: "1.6.18", State: "up", Conns: 31, Pending: 32, Calls: 33,
@@ -89,7 +106,7 @@ func body(t *testing.T, resp *http.Response) string {
 
 // TestMetrics compares the proxy's own metrics with a golden list.
 func TestMetrics(t *testing.T) {
-	resp := ask(&source{ready: true, snapshot: figures()}, "GET", "/metrics", "localhost")
+	resp := ask(&source{ready: true, snapshot: figures(), hotKeys: hotKeys()}, "GET", "/metrics", "localhost")
 	text := body(t, resp)
 	if resp.StatusCode != 200 {
 		t.Fatalf("GET /metrics: %s\n%s", resp.Status, text)
@@ -121,7 +138,7 @@ func TestMetrics(t *testing.T) {
 }
 
 func TestMetricsAreClean(t *testing.T) {
-	text := body(t, ask(&source{snapshot: figures()}, "GET", "/metrics", "localhost"))
+	text := body(t, ask(&source{snapshot: figures(), hotKeys: hotKeys()}, "GET", "/metrics", "localhost"))
 	problems, err := promlint.New(strings.NewReader(text)).Lint()
 	if err != nil {
 		t.Fatal(err)
@@ -139,7 +156,7 @@ var (
 
 // TestMetricsDoc holds docs/metrics.md to the metrics that there are.
 func TestMetricsDoc(t *testing.T) {
-	text := body(t, ask(&source{snapshot: figures()}, "GET", "/metrics", "localhost"))
+	text := body(t, ask(&source{snapshot: figures(), hotKeys: hotKeys()}, "GET", "/metrics", "localhost"))
 	var want strings.Builder
 	want.WriteString("\n| metric | type | labels | what it says |\n|---|---|---|---|\n")
 	for _, m := range family.FindAllStringSubmatch(text, -1) {
@@ -185,6 +202,12 @@ func TestMetricsWithoutSnapshot(t *testing.T) {
 }
 
 func TestEndpoints(t *testing.T) {
+	const list = "mcproxy\n\n" +
+		"/metrics      figures for Prometheus\n" +
+		"/healthz      the process runs\n" +
+		"/readyz       clients are accepted\n" +
+		"/api/hotkeys  the heaviest keys, as JSON; ?pool=POOL\n" +
+		"/api/release  POST ?pool=POOL&backend=BACKEND lets a held backend come back\n"
 	tests := []struct {
 		name           string
 		ready          bool
@@ -200,7 +223,7 @@ func TestEndpoints(t *testing.T) {
 		{"no host", true, "GET", "/healthz", "", 200, "ok\n"},
 		{"other loopback", true, "GET", "/healthz", "127.8.8.8", 200, "ok\n"},
 		{"capitals", true, "GET", "/healthz", "LocalHost.", 200, "ok\n"},
-		{"list", true, "GET", "/", "localhost", 200, "mcproxy\n\n/metrics  figures for Prometheus\n/healthz  the process runs\n/readyz   clients are accepted\n"},
+		{"list", true, "GET", "/", "localhost", 200, list},
 		{"unknown", true, "GET", "/debug/pprof/", "localhost", 404, "404 page not found\n"},
 		{"post", true, "POST", "/healthz", "localhost", 405, "only GET and HEAD are answered here\n"},
 		{"delete", true, "DELETE", "/", "localhost", 405, "only GET and HEAD are answered here\n"},
@@ -210,7 +233,7 @@ func TestEndpoints(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			resp := ask(&source{ready: tt.ready, snapshot: figures()}, tt.method, tt.target, tt.host)
+			resp := ask(&source{ready: tt.ready, snapshot: figures(), hotKeys: hotKeys()}, tt.method, tt.target, tt.host)
 			got := body(t, resp)
 			if tt.method == "HEAD" {
 				got = "" // net/http leaves the body away, the recorder does not

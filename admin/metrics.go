@@ -12,13 +12,39 @@ import (
 	"mcproxy/proxy"
 )
 
-// A family is one metric: how it is read out of a snapshot.
+// figures are what the source tells of one moment.
+type figures struct {
+	proxy.Snapshot
+	hotKeys []proxy.HotKeys // of the pools whose keys are watched
+}
+
+// figuresOf asks the source, within snapshotTimeout.
+func figuresOf(ctx context.Context, source Source) (*figures, error) {
+	ctx, cancel := context.WithTimeout(ctx, snapshotTimeout)
+	defer cancel()
+	s, err := source.Snapshot(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &figures{s, source.HotKeys()}, nil
+}
+
+// watched gives a pool's keys; nil if they are not watched.
+func (f *figures) watched(pool string) *proxy.HotKeys {
+	i := slices.IndexFunc(f.hotKeys, func(h proxy.HotKeys) bool { return h.Pool == pool })
+	if i < 0 {
+		return nil
+	}
+	return &f.hotKeys[i]
+}
+
+// A family is one metric: how it is read out of the figures.
 type family struct {
 	name   string
 	kind   prometheus.ValueType
 	help   string
 	labels []string
-	read   func(s *proxy.Snapshot, emit emit)
+	read   func(f *figures, emit emit)
 }
 
 // An emit takes one value and its labels' values, in the order of the family's labels.
@@ -55,7 +81,7 @@ type collector struct {
 
 func newCollector(source Source) *collector {
 	c := &collector{source: source}
-	c.families = slices.Concat(processFamilies(), clientFamilies(), poolFamilies(), backendFamilies())
+	c.families = slices.Concat(processFamilies(), clientFamilies(), poolFamilies(), hotKeyFamilies(), backendFamilies())
 	for _, f := range c.families {
 		c.descs = append(c.descs, prometheus.NewDesc(f.name, f.help, f.labels, nil))
 	}
@@ -72,15 +98,13 @@ func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 // Collect gives the figures of one moment. If there are none, the scrape fails: half of the figures would look like a fault
 // of the backends.
 func (c *collector) Collect(ch chan<- prometheus.Metric) {
-	ctx, cancel := context.WithTimeout(context.Background(), snapshotTimeout)
-	defer cancel()
-	s, err := c.source.Snapshot(ctx)
+	figures, err := figuresOf(context.Background(), c.source)
 	if err != nil {
 		ch <- prometheus.NewInvalidMetric(c.descs[0], err)
 		return
 	}
 	for i, f := range c.families {
-		f.read(&s, func(value float64, labels ...string) {
+		f.read(figures, func(value float64, labels ...string) {
 			m, err := prometheus.NewConstMetric(c.descs[i], f.kind, value, labels...)
 			if err != nil {
 				m = prometheus.NewInvalidMetric(c.descs[i], err)
@@ -100,11 +124,11 @@ func flag(b bool) float64 {
 
 func processFamilies() []family {
 	return []family{
-		{"mcproxy_start_time_seconds", prometheus.GaugeValue, "When the proxy started, in seconds since 1970.", nil, func(s *proxy.Snapshot, emit emit) {
-			emit(float64(s.Start.UnixNano()) / 1e9)
+		{"mcproxy_start_time_seconds", prometheus.GaugeValue, "When the proxy started, in seconds since 1970.", nil, func(f *figures, emit emit) {
+			emit(float64(f.Start.UnixNano()) / 1e9)
 		}},
-		{"mcproxy_workers", prometheus.GaugeValue, "Event loops.", nil, func(s *proxy.Snapshot, emit emit) {
-			emit(float64(s.Workers))
+		{"mcproxy_workers", prometheus.GaugeValue, "Event loops.", nil, func(f *figures, emit emit) {
+			emit(float64(f.Workers))
 		}},
 	}
 }
@@ -112,7 +136,7 @@ func processFamilies() []family {
 func clientFamilies() []family {
 	// one makes a family of one value without labels.
 	one := func(name string, kind prometheus.ValueType, help string, read func(c *proxy.ClientFigures) float64) family {
-		return family{name, kind, help, nil, func(s *proxy.Snapshot, emit emit) { emit(read(&s.Clients)) }}
+		return family{name, kind, help, nil, func(f *figures, emit emit) { emit(read(&f.Clients)) }}
 	}
 	return []family{
 		one("mcproxy_client_conns", prometheus.GaugeValue, "Client connections that are open.",
@@ -137,9 +161,9 @@ func clientFamilies() []family {
 func poolFamilies() []family {
 	// each makes a family of one value a pool.
 	each := func(name, help string, read func(p *proxy.PoolFigures) uint64) family {
-		return family{name, prometheus.CounterValue, help, []string{"pool"}, func(s *proxy.Snapshot, emit emit) {
-			for i := range s.Pools {
-				emit(float64(read(&s.Pools[i])), s.Pools[i].Name)
+		return family{name, prometheus.CounterValue, help, []string{"pool"}, func(f *figures, emit emit) {
+			for i := range f.Pools {
+				emit(float64(read(&f.Pools[i])), f.Pools[i].Name)
 			}
 		}}
 	}
@@ -147,8 +171,8 @@ func poolFamilies() []family {
 		{
 			"mcproxy_pool_requests_total", prometheus.CounterValue, "Requests to the pool, by the word on the wire (get, set, mg, …).",
 			[]string{"pool", "verb"},
-			func(s *proxy.Snapshot, emit emit) {
-				for _, p := range s.Pools {
+			func(f *figures, emit emit) {
+				for _, p := range f.Pools {
 					for _, verb := range slices.Sorted(maps.Keys(p.Requests)) {
 						emit(float64(p.Requests[verb]), p.Name, verb)
 					}
@@ -167,8 +191,8 @@ func poolFamilies() []family {
 func backendFamilies() []family {
 	// each makes a family of one value a backend.
 	each := func(name string, kind prometheus.ValueType, help string, read func(b *proxy.BackendFigures) float64) family {
-		return family{name, kind, help, []string{"pool", "backend"}, func(s *proxy.Snapshot, emit emit) {
-			for _, p := range s.Pools {
+		return family{name, kind, help, []string{"pool", "backend"}, func(f *figures, emit emit) {
+			for _, p := range f.Pools {
 				for i := range p.Backends {
 					emit(read(&p.Backends[i]), p.Name, p.Backends[i].Name)
 				}
@@ -185,8 +209,8 @@ func backendFamilies() []family {
 		{
 			"mcproxy_backend_info", prometheus.GaugeValue, "The backend's address, and its version (empty while unknown). Always 1.",
 			[]string{"pool", "backend", "address", "version"},
-			func(s *proxy.Snapshot, emit emit) {
-				for _, p := range s.Pools {
+			func(f *figures, emit emit) {
+				for _, p := range f.Pools {
 					for _, b := range p.Backends {
 						// The version is what the backend says, and Prometheus takes UTF-8 alone.
 						emit(1, p.Name, b.Name, b.Address, strings.ToValidUTF8(b.Version, "?"))
@@ -198,8 +222,8 @@ func backendFamilies() []family {
 			"mcproxy_backend_state", prometheus.GaugeValue,
 			"1 for the state the backend is in: up; down (requests fail at once); held (missed more writes than its journal can hold).",
 			[]string{"pool", "backend", "state"},
-			func(s *proxy.Snapshot, emit emit) {
-				for _, p := range s.Pools {
+			func(f *figures, emit emit) {
+				for _, p := range f.Pools {
 					for _, b := range p.Backends {
 						for _, state := range []string{"up", "down", "held"} {
 							emit(flag(b.State == state), p.Name, b.Name, state)
@@ -232,5 +256,60 @@ func backendFamilies() []family {
 			func(b *proxy.BackendFigures) int { return b.JournalKeys }),
 		counter("mcproxy_backend_journalled_writes_total", "Writes that went into the journal because the backend did not confirm them.",
 			func(b *proxy.BackendFigures) uint64 { return b.Journalled }),
+	}
+}
+
+// maxKeyLabels is the most keys of a pool that are labels at once.
+const maxKeyLabels = 20
+
+func hotKeyFamilies() []family {
+	// each makes a family of one value a pool.
+	each := func(name string, kind prometheus.ValueType, help string, read func(p *proxy.PoolFigures) float64) family {
+		return family{name, kind, help, []string{"pool"}, func(f *figures, emit emit) {
+			for i := range f.Pools {
+				emit(read(&f.Pools[i]), f.Pools[i].Name)
+			}
+		}}
+	}
+	// hottest makes a family of one value for each of the hot keys that are labels.
+	hottest := func(name, help string, read func(k *proxy.HotKey) float64) family {
+		return family{name, prometheus.GaugeValue, help, []string{"pool", "key"}, func(f *figures, emit emit) {
+			for i := range f.hotKeys {
+				left := maxKeyLabels
+				for j := range f.hotKeys[i].Keys {
+					if k := &f.hotKeys[i].Keys[j]; k.Hot && left > 0 {
+						emit(read(k), f.hotKeys[i].Pool, k.Name())
+						left--
+					}
+				}
+			}
+		}}
+	}
+	return []family{
+		{
+			"mcproxy_hot_keys", prometheus.GaugeValue, "Keys that are hot now, by kind (read-hot, write-hot, byte-hot).",
+			[]string{"pool", "kind"},
+			func(f *figures, emit emit) {
+				for _, p := range f.Pools {
+					for _, kind := range []string{"read-hot", "write-hot", "byte-hot"} {
+						emit(float64(p.HotKeys[kind]), p.Name, kind)
+					}
+				}
+			},
+		},
+		each("mcproxy_hot_key_share_max", prometheus.GaugeValue, "The share of the pool's cost that the heaviest hot key has, 0 to 1.",
+			func(p *proxy.PoolFigures) float64 { return p.HotShare }),
+		each("mcproxy_hot_key_promotions_total", prometheus.CounterValue, "Keys that became hot.",
+			func(p *proxy.PoolFigures) float64 { return float64(p.Promoted) }),
+		each("mcproxy_hot_key_demotions_total", prometheus.CounterValue, "Keys that ceased to be hot.",
+			func(p *proxy.PoolFigures) float64 { return float64(p.Demoted) }),
+		hottest("mcproxy_hot_key_operations_per_second", "Requests a second for each of the hottest keys, at most 20 of a pool.",
+			func(k *proxy.HotKey) float64 { return k.Ops }),
+		hottest("mcproxy_hot_key_bytes_per_second", "Bytes of values a second, both ways, for each of the hottest keys, at most 20 of a pool.",
+			func(k *proxy.HotKey) float64 { return k.Bytes }),
+		each("mcproxy_coalesced_reads_total", prometheus.CounterValue, "Gets that joined another get's fetch, so that no backend was asked.",
+			func(p *proxy.PoolFigures) float64 { return float64(p.Joined) }),
+		each("mcproxy_coalesced_fetches_total", prometheus.CounterValue, "Gets that were sent to a backend and that other gets could join.",
+			func(p *proxy.PoolFigures) float64 { return float64(p.Fetches) }),
 	}
 }

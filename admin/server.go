@@ -23,6 +23,10 @@ type Source interface {
 	Ready() bool
 	// Snapshot gives the figures of this moment, or ctx's error.
 	Snapshot(ctx context.Context) (proxy.Snapshot, error)
+	// HotKeys gives the heaviest keys of each pool whose keys are watched.
+	HotKeys() []proxy.HotKeys
+	// Release lets a held backend come back, and says whether it was held.
+	Release(pool, backend string) bool
 }
 
 // Build says which program this is.
@@ -108,23 +112,41 @@ func (s *Server) Handler(loopbackOnly bool) http.Handler {
 			say(w, http.StatusServiceUnavailable, "not ready")
 		}
 	})
+	mux.HandleFunc("/api/hotkeys", s.hotKeys)
+	mux.HandleFunc(releasePath, s.release)
 	mux.HandleFunc("/{$}", func(w http.ResponseWriter, _ *http.Request) {
-		say(w, http.StatusOK, "mcproxy\n\n/metrics  figures for Prometheus\n/healthz  the process runs\n/readyz   clients are accepted")
+		say(w, http.StatusOK, "mcproxy\n\n"+
+			"/metrics      figures for Prometheus\n"+
+			"/healthz      the process runs\n"+
+			"/readyz       clients are accepted\n"+
+			"/api/hotkeys  the heaviest keys, as JSON; ?pool=POOL\n"+
+			"/api/release  POST ?pool=POOL&backend=BACKEND lets a held backend come back")
 	})
 	return guard(mux, loopbackOnly)
 }
 
-// guard lets only reads through, and only from those who know that they talk to this machine.
+// releasePath is the only one that changes something, and is posted to.
+const releasePath = "/api/release"
+
+// guard lets only reads through, but for one path, and only from those who know that they talk to this machine. What changes
+// something must not come from another site's page (http.CrossOriginProtection): browsers let pages post anywhere.
 func guard(next http.Handler, loopbackOnly bool) http.Handler {
+	origin := http.NewCrossOriginProtection()
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		w.Header().Set("Cache-Control", "no-store")
+		posted := req.URL.Path == releasePath
 		switch {
-		case req.Method != http.MethodGet && req.Method != http.MethodHead:
+		case posted && req.Method != http.MethodPost:
+			w.Header().Set("Allow", "POST")
+			say(w, http.StatusMethodNotAllowed, "only POST is answered here")
+		case !posted && req.Method != http.MethodGet && req.Method != http.MethodHead:
 			w.Header().Set("Allow", "GET, HEAD")
 			say(w, http.StatusMethodNotAllowed, "only GET and HEAD are answered here")
 		case loopbackOnly && !loopbackHost(req.Host):
 			say(w, http.StatusForbidden, "ask for localhost, 127.0.0.1 or [::1]: this address is the machine's own")
+		case origin.Check(req) != nil:
+			say(w, http.StatusForbidden, "another site's page has sent this")
 		default:
 			next.ServeHTTP(w, req)
 		}

@@ -39,7 +39,7 @@ func TestReferenceIsInDocs(t *testing.T) {
 // TestDocsLoad parses the files that are shown in the docs.
 func TestDocsLoad(t *testing.T) {
 	block := regexp.MustCompile("(?s)```toml\n(.*?)```")
-	for _, name := range []string{"../README.md", "../docs/config.md"} {
+	for _, name := range []string{"../README.md", "../docs/config.md", "../docs/hot-keys.md"} {
 		text, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)
