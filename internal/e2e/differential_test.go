@@ -46,6 +46,7 @@ type differential struct {
 	service *service
 	direct  *memcachedtest.Server
 	perKey  bool
+	crowd   bool          // others get the clients' keys meanwhile
 	timeout time.Duration // of a batch; 0 is answerTimeout
 }
 
@@ -108,7 +109,9 @@ func (d *differential) compare(clients, n int) []failure {
 func (d *differential) clientSeed(client int) uint64 { return d.seed + uint64(client)*1_000_003 }
 
 func (d *differential) generator(client, clients int) *generator {
-	return newGenerator(d.clientSeed(client), fmt.Sprintf("c%d", client), clients == 1)
+	g := newGenerator(d.clientSeed(client), fmt.Sprintf("c%d", client), clients == 1)
+	g.crowd = d.crowd
+	return g
 }
 
 func lastCommands(batch []command, n int) string {

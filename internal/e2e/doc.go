@@ -8,6 +8,7 @@
 //	TestWarmDropIn        what other programs placed is found through the proxy's rings
 //	TestBadInput          broken clients and broken backends harm nobody else
 //	TestFailingBackend    backends that hang, die and come back: every command answered, in step, nothing stale
+//	TestHotKeyIsFound     a viral key is found, its gets share fetches, and it is forgotten
 //	TestIdleMemory        what an idle client costs
 //
 // Every suite talks to an endpoint, an address that speaks memcached's text protocol, and not to the proxy as such. So

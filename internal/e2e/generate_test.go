@@ -52,6 +52,7 @@ type generator struct {
 	rng   *rand.Rand
 	keys  []string
 	flush bool // flush_all may appear: nobody else uses the servers
+	crowd bool // others get the keys too, numbers aside: no command asks whether anybody has, or when
 
 	// numbers are those keys that arithmetic is done on. Their values never are white space alone, and never numbers of
 	// 2^63 and more: 1.6.18 reads on in its memory behind such a value, and its answer depends on what lies there.
@@ -354,6 +355,9 @@ func (g *generator) metaGet() command {
 	if strings.Contains(raw, "\n") {
 		flags = without(flags, "k") // 1.6.18 answers with the bare key of an item that was appended to, line end and all
 	}
+	if g.crowd {
+		flags = without(without(flags, "h"), "l")
+	}
 	vivify := g.metaExptime("N")
 	if slices.Contains(g.numbers, raw) {
 		vivify = "" // it makes an empty item
@@ -401,6 +405,9 @@ func (g *generator) metaArithmetic() command {
 
 func (g *generator) metaDebug() command {
 	key, b, raw := g.metaKey(g.key())
+	if g.crowd {
+		return g.noop()
+	}
 	if strings.Contains(raw, "\n") {
 		key, b = raw[:1], "" // 1.6.18 answers with the bare key
 	}
