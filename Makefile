@@ -15,8 +15,9 @@ COUNT ?= 6# runs of each benchmark that benchstat compares
 PACKAGES ?= ./...# which packages test, race, fuzz and bench look at
 TESTFLAGS ?=# more flags for go test, such as -v
 COMMANDS ?= 10000000# of the long differential run
+RIVALFLAGS ?=# of the comparison with other proxies, such as --pairs 3 --seconds 2; --help lists them
 
-.PHONY: help build run test race norace fuzz lint bench bench-compare soak-differential install-test-deps clean
+.PHONY: help build run test race norace fuzz lint bench bench-compare bench-rivals soak-differential install-test-deps clean
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,6 +51,9 @@ bench: ## Run the micro-benchmarks; BENCH=<regexp> chooses
 
 bench-compare: ## Compare the micro-benchmarks of REF=<commit> with the working tree's (or TO=<commit>'s)
 	GO='$(GO)' BENCH='$(strip $(BENCH))' COUNT='$(strip $(COUNT))' scripts/bench-compare '$(REF)' '$(TO)'
+
+bench-rivals: ## Compare mcproxy with other proxies, an hour and a half, and write bench/results; RIVALFLAGS='--pairs 3 --seconds 2' is a quick look
+	@GO='$(GO)' scripts/bench-rivals $(RIVALFLAGS)
 
 soak-differential: ## Compare 10 million random commands through the proxy with memcached's own answers
 	@scripts/install-packages memcached

@@ -82,6 +82,9 @@ var house = []archtest.Row{
 	{Package: "keystone", Never: []string{"net"}},
 	// Load generator and workloads; a black box over TCP that drives rivals too.
 	{Package: "bench", May: []string{"protocol"}, Uses: []string{"github.com/bradfitz/gomemcache", "golang.org/x/sys/unix"}},
+	// The comparison with other proxies, a program: processes, /proc and pages, which package bench does without. It knows mcproxy
+	// by its command line alone.
+	{Package: "bench/rivals"},
 	// Commands, signals, wiring.
 	{
 		Package: "cmd/mcproxy",

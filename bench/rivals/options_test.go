@@ -1,0 +1,67 @@
+package main
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestOptions(t *testing.T) {
+	for _, test := range []struct {
+		args string
+		want options
+		full bool
+	}{
+		{"", options{pairs: 10, duration: 5 * time.Second, against: startable(), binary: "bin/mcproxy"}, true},
+		{
+			"--pairs 3 --seconds 2 --loads W1,W3 --against haproxy --out x.md --mcproxy m",
+			options{pairs: 3, duration: 2 * time.Second, loads: []string{"W1", "W3"}, against: []string{haproxy}, out: "x.md", binary: "m"},
+			false,
+		},
+		{
+			"--against none --rival built-in=127.0.0.1:11311,42 --rival b=[::1]:1,7",
+			options{
+				pairs: 10, duration: 5 * time.Second, binary: "bin/mcproxy",
+				rivals: []proxy{{name: "built-in", address: "127.0.0.1:11311", pid: 42}, {name: "b", address: "[::1]:1", pid: 7}},
+			},
+			false,
+		},
+		{"--pairs 20", options{pairs: 20, duration: 5 * time.Second, against: startable(), binary: "bin/mcproxy"}, true},
+	} {
+		var out bytes.Buffer
+		got, err := parseOptions(strings.Fields(test.args), &out)
+		if err != nil {
+			t.Errorf("%q: %v", test.args, err)
+			continue
+		}
+		if diff := cmp.Diff(test.want, *got, cmp.AllowUnexported(options{}, proxy{})); diff != "" || got.full() != test.full {
+			t.Errorf("%q (full %v) (-want +got):\n%s", test.args, got.full(), diff)
+		}
+	}
+}
+
+func TestBadOptions(t *testing.T) {
+	for args, want := range map[string]string{
+		"--pairs 0":                     "--pairs 0",
+		"--seconds 0":                   "--seconds 0",
+		"--loads W9":                    `"W9"`,
+		"--against squid":               `"squid"`,
+		"--rival x":                     "name=host:port,pid",
+		"--rival x=127.0.0.1:1":         "name=host:port,pid",
+		"--rival x=127.0.0.1:1,zero":    "name=host:port,pid",
+		"--rival x=127.0.0.1:1,-1":      "name=host:port,pid",
+		"--rival =127.0.0.1:1,1":        "name=host:port,pid",
+		"--rival x=127.0.0.1,1":         "missing port",
+		"what":                          `"what"`,
+		"--no-such-flag":                "no-such-flag",
+		"--pairs 0 --seconds 0 nothing": "--seconds 0",
+	} {
+		var out bytes.Buffer
+		if got, err := parseOptions(strings.Fields(args), &out); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q = %+v, %v, want an error with %q", args, got, err, want)
+		}
+	}
+}

@@ -1,0 +1,113 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// statTick is the unit of times in /proc/PID/stat: USER_HZ, which is 100 wherever Go runs on Linux.
+const statTick = 10 * time.Millisecond
+
+// usage is what a process has used since its start, all its threads together.
+type usage struct {
+	user, system time.Duration
+	resident     int64 // bytes now
+}
+
+// parseStat reads the text of /proc/PID/stat (proc_pid_stat(5)): utime, stime and rss.
+func parseStat(text string, pageSize int) (usage, error) {
+	// The second field is the program's name in parentheses, which may hold blanks and parentheses itself.
+	end := strings.LastIndexByte(text, ')')
+	if end < 0 {
+		return usage{}, fmt.Errorf("stat %q: no name in parentheses", text)
+	}
+	fields := strings.Fields(text[end+1:]) // from the third field on
+	const utime, stime, rss = 14 - 3, 15 - 3, 24 - 3
+	if len(fields) <= rss {
+		return usage{}, fmt.Errorf("stat %q: %d fields after the name, want over %d", text, len(fields), rss)
+	}
+	var values [3]int64
+	for i, field := range []int{utime, stime, rss} {
+		var err error
+		if values[i], err = strconv.ParseInt(fields[field], 10, 64); err != nil {
+			return usage{}, fmt.Errorf("stat %q: %w", text, err)
+		}
+	}
+	return usage{
+		user:     time.Duration(values[0]) * statTick,
+		system:   time.Duration(values[1]) * statTick,
+		resident: values[2] * int64(pageSize),
+	}, nil
+}
+
+func readUsage(pid int) (usage, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return usage{}, err
+	}
+	return parseStat(string(text), os.Getpagesize())
+}
+
+// parseRollup reads the resident bytes in the text of /proc/PID/smaps_rollup.
+func parseRollup(text string) (int64, error) {
+	for line := range strings.Lines(text) {
+		if rest, found := strings.CutPrefix(line, "Rss:"); found {
+			number, found := strings.CutSuffix(strings.TrimSpace(rest), " kB")
+			n, err := strconv.ParseInt(number, 10, 64)
+			if !found || err != nil {
+				return 0, fmt.Errorf("smaps_rollup: %q: want a number of kB", line)
+			}
+			return n << 10, nil
+		}
+	}
+	return 0, fmt.Errorf("smaps_rollup: no Rss in %q", text)
+}
+
+// readResident is exact, where the figure in stat may lag by some pages a thread.
+func readResident(pid int) (int64, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
+	if err != nil {
+		return 0, err
+	}
+	return parseRollup(string(text))
+}
+
+// parseCores reads the kernel's list of CPUs, such as 0-2,5.
+func parseCores(text string) ([]int, error) {
+	var cores []int
+	for part := range strings.SplitSeq(strings.TrimSpace(text), ",") {
+		first, last, ranged := strings.Cut(part, "-")
+		if !ranged {
+			last = first
+		}
+		from, err := strconv.Atoi(first)
+		if err != nil {
+			return nil, fmt.Errorf("list of cores %q: %w", text, err)
+		}
+		to, err := strconv.Atoi(last)
+		if err != nil {
+			return nil, fmt.Errorf("list of cores %q: %w", text, err)
+		}
+		for core := from; core <= to; core++ {
+			cores = append(cores, core)
+		}
+	}
+	return cores, nil
+}
+
+// allowedCores are those that a process may run on, as the kernel writes the list.
+func allowedCores(pid string) (string, error) {
+	text, err := os.ReadFile("/proc/" + pid + "/status")
+	if err != nil {
+		return "", err
+	}
+	for line := range strings.Lines(string(text)) {
+		if rest, found := strings.CutPrefix(line, "Cpus_allowed_list:"); found {
+			return strings.TrimSpace(rest), nil
+		}
+	}
+	return "", fmt.Errorf("/proc/%s/status: no Cpus_allowed_list", pid)
+}
