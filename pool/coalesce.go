@@ -94,8 +94,10 @@ func (p *Pool) share(x *Exchange, req *protocol.Request, affinity uint32) bool {
 	case affinity != f.affinity && len(p.Pipelines) > 0 && p.Shared.Config.Backend.Connections > 1:
 		x.Waits = true // what this client asks later may go on another conn
 	}
+	if f.first != nil { // the first who waits has the fetch sent
+		p.Figures.Joined++
+	}
 	f.join(x)
-	p.Figures.Joined++
 	return true
 }
 

@@ -42,7 +42,7 @@ type session struct {
 	held       int            // bytes of answers that wait for an older one
 	flight     int            // bytes of the pending requests' values
 	usual      int            // bytes of an answer, a moving average
-	writes     int            // pending requests that write
+	writes     int            // pending requests that may change what a get finds
 	waits      int            // pending requests that later ones must not overtake
 	window     int            // pending may come up to it
 
@@ -255,6 +255,9 @@ func (s *session) begin(req *protocol.Request) {
 		}
 		x := s.exchange()
 		x.Alone = s.writes > 0
+		if req.Verb == protocol.Gat || req.Verb == protocol.Gats {
+			s.change(x, 0)
+		}
 		s.w.poolFor(req.Key).Do(x, req, s.affinity)
 		if x.Waits {
 			s.waits++
@@ -272,20 +275,32 @@ func (s *session) begin(req *protocol.Request) {
 	case protocol.Stats:
 		s.stats(req)
 	case protocol.FlushAll:
-		s.w.defaultPool().FlushAll(s.exchange(), req, s.affinity)
+		x := s.exchange()
+		s.change(x, 0)
+		s.w.defaultPool().FlushAll(x, req, s.affinity)
 	default:
 		x := s.exchange()
-		if req.Verb.IsWrite() {
-			x.Size = 1 + len(req.Value) // so that it is known for a write when it ends
-			s.flight += x.Size
-			s.writes++
+		if req.Verb.IsWrite() || req.Verb == protocol.MetaGet { // mg can set the time to live, and make an item
+			s.change(x, len(req.Value))
 		}
 		s.w.poolFor(req.Key).Do(x, req, s.affinity)
 	}
 }
 
+// change counts an exchange that may change what a get finds, until it is finished: the client's gets behind it read alone.
+// value is the length of its value in bytes.
+func (s *session) change(x *pool.Exchange, value int) {
+	x.Size = 1 + value // more than 0, so that it is known when it ends
+	s.flight += x.Size
+	s.writes++
+}
+
 func (s *session) gather(req *protocol.Request) {
-	g := s.w.gatherer.Begin(s.exchange(), req)
+	x := s.exchange()
+	if req.Verb == protocol.Gat || req.Verb == protocol.Gats {
+		s.change(x, 0)
+	}
+	g := s.w.gatherer.Begin(x, req)
 	for key, rest := protocol.NextKey(req.Keys); key != nil; key, rest = protocol.NextKey(rest) {
 		g.Add(s.w.poolFor(key), key)
 	}
