@@ -36,7 +36,7 @@ type conn struct {
 	deferred  bool // Flush is coming
 	wantOut   bool // the kernel's buffer was full; Flush waits for Out
 	connectBy int64
-	stalled   int64 // when a call timed out with nothing received since; 0: not so
+	stalled   int64 // when a call timed out, none that somebody waited for having been answered since; 0: not so
 	asideBy   int64 // connAside: when to give up
 
 	out  []byte
@@ -137,7 +137,6 @@ func (c *conn) read() {
 		}
 		c.p.Figures.BytesIn += uint64(n)
 		c.p.Backend.alive()
-		c.stalled = 0
 		data := room[:begun+n]
 		used := 0
 		if len(data) >= c.need {
@@ -147,6 +146,9 @@ func (c *conn) read() {
 			}
 		}
 		c.keep(data[used:])
+		if c.calls.n == 0 {
+			c.stalled = 0
+		}
 		if c.state == connAside && c.calls.n == 0 {
 			c.fail(ErrClosed) // all that was owed is paid; a new conn has taken its place
 			return
@@ -240,6 +242,9 @@ func (c *conn) deliver(call *Call, r *protocol.Response, unit []byte) bool {
 		return true
 	}
 	call.begun = true
+	if !call.internal {
+		c.stalled = 0 // somebody has what he waited for; a stream that only serves calls given up is late for ever
+	}
 	if err := call.Owner.Answer(call, r, unit); err != nil {
 		c.fail(err)
 		return false

@@ -9,7 +9,7 @@ import (
 type Options struct {
 	Timeout         time.Duration // from a request's sending to its answer; 250 ms
 	ConnectTimeout  time.Duration // for a conn to be opened; Timeout
-	StallTimeout    time.Duration // a conn on which nothing came for so long while calls timed out is set aside; 2 s
+	StallTimeout    time.Duration // a conn on which calls timed out, and none was answered in time for so long, is set aside; 2 s
 	Connections     int           // conns of each worker to the backend, 1..64; 1
 	MaxPending      int           // calls unanswered on one conn; 8,192
 	MaxPendingBytes int           // bytes of unanswered requests on one conn; 64 MiB

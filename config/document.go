@@ -147,6 +147,10 @@ func (p *poolDraft) readHotKeys(r *reader, v value) {
 	r.table(v, "["+v.path+"]", hotkeyOptions(p))
 }
 
+func (p *poolDraft) readSplit(r *reader, v value) {
+	r.table(v, "["+v.path+"]", splitOptions(p))
+}
+
 // readBackends reads strings and tables.
 func (p *poolDraft) readBackends(r *reader, v value) {
 	const allowed = `a list such as ["127.0.0.1:11211", { name = "b", address = "127.0.0.1:11212", weight = 2 }]`

@@ -7,6 +7,7 @@ import (
 	"mcproxy/pool"
 	"mcproxy/proxy"
 	"mcproxy/ring"
+	"mcproxy/split"
 )
 
 // A section is a table of the file and its keys.
@@ -27,6 +28,7 @@ func sections() []section {
 		{"[pools.NAME]", "in [pools.NAME]", poolOptions(new(poolDraft))},
 		{"[pools.NAME.coalesce]", "in [pools.NAME.coalesce]", coalesceOptions(new(poolDraft))},
 		{"[pools.NAME.hotkeys]", "in [pools.NAME.hotkeys]", hotkeyOptions(new(poolDraft))},
+		{"[pools.NAME.split]", "in [pools.NAME.split]", splitOptions(new(poolDraft))},
 		{"an entry of backends", "in a backend's { … }", backendOptions(new(pool.BackendConfig))},
 		{"[[routes]]", "in [[routes]]", routeOptions(new(proxy.Route))},
 	}
@@ -141,7 +143,7 @@ func poolOptions(d *poolDraft) []option {
 		},
 		{
 			"stall_timeout", duration(&b.StallTimeout, time.Millisecond, time.Hour), textOf(def.StallTimeout),
-			"A connection on which nothing came for so long, while requests timed out, is set aside. At least timeout.",
+			"A connection on which requests timed out, and none was answered in time for so long, is set aside. At least timeout.",
 		},
 		{"connections", integer(&b.Connections, 1, 64), strconv.Itoa(def.Connections), "Connections to each backend, for each worker."},
 		{"max_pending", integer(&b.MaxPending, 1, 1_000_000), strconv.Itoa(def.MaxPending), "Requests queued or in flight on one connection; one more fails at once."},
@@ -165,6 +167,7 @@ func poolOptions(d *poolDraft) []option {
 		},
 		{"coalesce", kind{"[pools.NAME.coalesce]", d.readCoalesce}, "", "Reads of one key that share a request to its backend."},
 		{"hotkeys", kind{"[pools.NAME.hotkeys]", d.readHotKeys}, "", "How keys that are read or written much are found."},
+		{"split", kind{"[pools.NAME.split]", d.readSplit}, "", "Large values that are spread over the backends in chunks."},
 	}
 }
 
@@ -200,6 +203,24 @@ func hotkeyOptions(d *poolDraft) []option {
 		},
 	}
 }
+
+func splitOptions(d *poolDraft) []option {
+	c := &d.config.Split
+	def := c.WithDefaults()
+	return []option{
+		{
+			"enabled", boolean(&c.Enabled), "false",
+			"Whether large values are split. Once values were, they are lost to proxies of which this is false, and to clients that go around.",
+		},
+		{"threshold", size(&c.Threshold, 100, split.MaxLength), textOfSize(def.Threshold), "A longer value is split."},
+		{"chunk", size(&c.Chunk, 1000, split.MaxChunk), textOfSize(def.Chunk), "The longest chunk."},
+		{"copies", integer(&c.Copies, 1, 16), strconv.Itoa(def.Copies), "Copies of each chunk, on different backends."},
+		{"max_value", size(&c.MaxValue, 1000, split.MaxLength), textOfSize(def.MaxValue), "The longest value that is split. The process's max_value bounds it too."},
+	}
+}
+
+// textOfSize gives a size as TOML.
+func textOfSize(n int) string { return strconv.Quote(sizeText(int64(n))) }
 
 func backendOptions(b *pool.BackendConfig) []option {
 	return []option{

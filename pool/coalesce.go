@@ -166,15 +166,17 @@ func (f *fetch) send() {
 }
 
 // Answer gives the answer to all who joined.
-func (f *fetch) Answer(_ *backend.Call, r *protocol.Response, raw []byte) error {
+func (f *fetch) Answer(c *backend.Call, r *protocol.Response, raw []byte) error {
+	if f.p.reserved(r) {
+		f.p.getSplit(c, r, func(answer []byte, _ bool) { f.deliver(answer) })
+		return nil
+	}
 	figures := &f.p.Figures
 	hash := f.id
 	if f.verb == protocol.Gets {
 		hash = ^hash
 	}
-	for x := f.first; x != nil; {
-		next := x.joined
-		x.joined = nil
+	for x := f.first; x != nil; x = x.joined {
 		switch r.Status {
 		case protocol.StatusHit:
 			figures.Hits++
@@ -184,11 +186,20 @@ func (f *fetch) Answer(_ *backend.Call, r *protocol.Response, raw []byte) error 
 		case protocol.StatusMiss:
 			figures.Misses++
 		}
-		x.To.Finish(x, raw)
+	}
+	f.deliver(raw)
+	return nil
+}
+
+// deliver gives all who joined the answer.
+func (f *fetch) deliver(answer []byte) {
+	for x := f.first; x != nil; {
+		next := x.joined
+		x.joined = nil
+		x.To.Finish(x, answer)
 		x = next
 	}
 	f.ended()
-	return nil
 }
 
 // Fail fails the gets of all who joined.

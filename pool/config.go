@@ -19,6 +19,7 @@ type Config struct {
 	HotKeys       hotkey.Config
 	HotKeysOff    bool // no key is watched, and none is hot
 	HideKeys      bool // people, logs and metrics are told keys' hashes, never keys
+	Split         SplitConfig
 	AllowFlushAll bool // flush_all is sent to every backend; otherwise it is refused
 
 	Backend backend.Options // the same for every backend of the pool

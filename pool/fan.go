@@ -1,6 +1,8 @@
 package pool
 
 import (
+	"bytes"
+
 	"mcproxy/backend"
 	"mcproxy/protocol"
 )
@@ -82,6 +84,29 @@ func (p *Pool) FlushAll(x *Exchange, req *protocol.Request, affinity uint32) {
 			}
 		}
 		return answer([]byte(protocol.OK))
+	})
+}
+
+// Version answers `version` with what the oldest backend says, so that a client which looks at it sends nothing that a backend
+// does not know. While none is known the backends are asked; if none answers, own is the answer.
+func (p *Pool) Version(x *Exchange, req *protocol.Request, affinity uint32, own string) {
+	if v := p.Shared.Version(); v != "" {
+		x.To.Finish(x, append(append(append(p.answer[:0], "VERSION "...), v...), "\r\n"...))
+		return
+	}
+	p.fanOut(x, req, affinity, func(f *fan) []byte {
+		v, answered := own, false
+		for i := range f.parts {
+			got, ok := bytes.CutPrefix(bytes.TrimRight(f.parts[i].got, "\r\n"), []byte("VERSION "))
+			switch {
+			case !ok || f.parts[i].err != nil:
+			case answered:
+				v = olderVersion(v, string(got))
+			default:
+				v, answered = string(got), true
+			}
+		}
+		return []byte("VERSION " + v + "\r\n")
 	})
 }
 

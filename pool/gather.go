@@ -7,6 +7,7 @@ import (
 	"mcproxy/hotkey"
 	"mcproxy/internal/epoll"
 	"mcproxy/protocol"
+	"mcproxy/split"
 )
 
 // maxGathered is how many bytes of values one request of many keys may collect before it is answered with an error.
@@ -23,6 +24,12 @@ type Gatherer struct {
 	loop  *epoll.Loop
 	free  []*gathering
 	freeF []*fragment
+}
+
+// A splitUnit is a unit whose value stands in chunks; unit takes its place when it is put together.
+type splitUnit struct {
+	from, to int // in fragment.got
+	unit     []byte
 }
 
 // NewGatherer makes loop's gatherer.
@@ -54,6 +61,7 @@ type fragment struct {
 	expect []byte
 	got    []byte // VALUE units, raw, in the order of the fragment's keys
 	taken  int    // bytes of got that are in the answer already
+	splits []splitUnit
 	values int
 }
 
@@ -73,6 +81,12 @@ func (g *Gatherer) Begin(x *Exchange, req *protocol.Request) *gathering {
 
 // Add puts a key on the fragment of the backend where p places it.
 func (t *gathering) Add(p *Pool, key []byte) {
+	if p.splitter != nil && split.IsReserved(key) {
+		p.Figures.Split.Refused++
+		t.refusal = append(t.refusal[:0], split.Refusal...)
+		t.owner = append(t.owner, -1)
+		return
+	}
 	if d := p.detector; d != nil && !d.Skip(0) {
 		d.Record(hotkey.Hash(key), key, hotkey.Read, 0)
 	}
@@ -141,6 +155,10 @@ func (f *fragment) Answer(_ *backend.Call, r *protocol.Response, raw []byte) err
 			t.refusal = append(t.refusal[:0], "SERVER_ERROR out of memory writing get response\r\n"...)
 			return nil
 		}
+		if f.pool.reserved(r) {
+			f.pool.Shared.splitKeys.add(r.Key)
+			f.splits = append(f.splits, splitUnit{from: len(f.got), to: len(f.got) + len(raw)})
+		}
 		f.got = t.g.loop.Buffers.Append(f.got, raw)
 	case r.Status != protocol.StatusEnd: // the backend itself says that it cannot
 		f.drop()
@@ -171,6 +189,7 @@ func (f *fragment) Fail(_ *backend.Call, _ []byte, err *backend.Error) {
 func (f *fragment) drop() {
 	f.of.size -= len(f.got)
 	f.got = f.got[:0]
+	f.splits = f.splits[:0]
 	f.values = 0
 }
 
@@ -180,11 +199,77 @@ func (t *gathering) refuse(err *backend.Error) {
 	}
 }
 
-// ended counts a fragment's end and, after the last one, answers the client.
+// ended counts a fragment's end; after the last one the client is answered.
 func (t *gathering) ended() {
 	if t.open--; t.open > 0 {
 		return
 	}
+	if len(t.refusal) == 0 && t.join() {
+		return
+	}
+	t.answer()
+}
+
+// join has the values that stand in chunks put together, and says whether there are any; then answer comes when they are.
+func (t *gathering) join() bool {
+	t.open = 1
+	for _, f := range t.frags {
+		for i := range f.splits {
+			f.joinUnit(&f.splits[i])
+		}
+	}
+	if t.open == 1 {
+		t.open = 0
+		return false
+	}
+	if t.open--; t.open == 0 {
+		t.joined()
+	}
+	return true
+}
+
+func (f *fragment) joinUnit(u *splitUnit) {
+	var r protocol.Response
+	if n, err := protocol.ParseResponse(f.got[u.from:u.to], protocol.ShapeValues, &r); err != nil || n == 0 {
+		panic("pool: a unit that was parsed does not parse")
+	}
+	t := f.of
+	t.open++
+	item := reservedItem{key: r.Key, value: r.Value, unique: r.Unique, verb: t.verb, exptime: t.exptime}
+	f.pool.splitter.get(item, func(answer []byte, hit bool) {
+		if hit {
+			u.unit = answer[:len(answer)-len(protocol.End)]
+		} else {
+			f.pool.Figures.Misses++
+		}
+		if t.open--; t.open == 0 {
+			t.joined()
+		}
+	})
+}
+
+// joined puts the values in the place of their manifests, and answers.
+func (t *gathering) joined() {
+	b := &t.g.loop.Buffers
+	for _, f := range t.frags {
+		if len(f.splits) == 0 {
+			continue
+		}
+		whole, from := b.Get(len(f.got)), 0
+		for _, u := range f.splits {
+			whole = b.Append(b.Append(whole, f.got[from:u.from]), u.unit)
+			from = u.to
+		}
+		whole = b.Append(whole, f.got[from:])
+		t.size += len(whole) - len(f.got)
+		b.Put(f.got)
+		f.got, f.splits = whole, nil
+	}
+	t.answer()
+}
+
+// answer answers the client.
+func (t *gathering) answer() {
 	b := &t.g.loop.Buffers
 	var answer []byte
 	switch {

@@ -13,6 +13,8 @@ type Pool struct {
 	Pipelines []*backend.Pipeline // one a backend
 	Figures   Figures
 
+	loop      *epoll.Loop
+	splitter  *splitter        // nil: values are not split
 	detector  *hotkey.Detector // nil: keys are not watched
 	building  []*fragment      // by backend: of the gathering under construction
 	coalescer coalescer
@@ -28,16 +30,20 @@ type Figures struct {
 	Failures uint64 // requests, or fragments, whose backend did not answer
 	Fetches  uint64 // gets sent that others could join
 	Joined   uint64 // gets that joined another's fetch
+	Split    SplitFigures
 }
 
 // New gives loop its own view of a pool. seed, which nobody outside should know, is another for each loop.
 func New(s *Shared, loop *epoll.Loop, seed uint64) *Pool {
-	p := &Pool{Shared: s, building: make([]*fragment, len(s.Backends))}
+	p := &Pool{Shared: s, loop: loop, building: make([]*fragment, len(s.Backends))}
 	if !s.Config.HotKeysOff {
 		p.detector = hotkey.NewDetector(s.Config.HotKeys, seed, loop.Now)
 	}
 	for _, b := range s.Backends {
 		p.Pipelines = append(p.Pipelines, backend.NewPipeline(b, loop))
+	}
+	if s.Config.Split.Enabled {
+		p.splitter = newSplitter(p)
 	}
 	return p
 }
@@ -46,6 +52,9 @@ func New(s *Shared, loop *epoll.Loop, seed uint64) *Pool {
 func (p *Pool) Close() {
 	for _, pl := range p.Pipelines {
 		pl.Close()
+	}
+	if p.splitter != nil {
+		p.splitter.close()
 	}
 }
 
@@ -61,12 +70,13 @@ type Requester interface {
 type Exchange struct {
 	// To gets the answer. Set it before the exchange is begun; it may be changed until it is finished.
 	To Requester
-	// Next, Held, Size and Done are the requester's own: its queue, an answer that must wait for its turn, how many bytes of
-	// value the request has.
-	Next *Exchange
-	Held []byte
-	Size int
-	Done bool
+	// Next, Held, Size, Done and Reads are the requester's own: its queue, an answer that must wait for its turn, how many bytes of
+	// value the request has, whether it reads.
+	Next  *Exchange
+	Held  []byte
+	Size  int
+	Done  bool
+	Reads bool
 
 	// Alone keeps a get from sharing a fetch with others: its client has unanswered writes. Set it before the exchange is begun.
 	Alone bool
@@ -77,7 +87,8 @@ type Exchange struct {
 	quiet  bool
 	verb   protocol.Verb
 	call   backend.Call
-	joined *Exchange // the next of those who share a fetch
+	joined *Exchange      // the next of those who share a fetch
+	echo   *protocol.Echo // the key that is added to the answer; nil: none
 }
 
 // Do sends a request of one key to the backend where the key belongs. affinity picks the conn: the requests of one client
@@ -88,18 +99,26 @@ func (p *Pool) Do(x *Exchange, req *protocol.Request, affinity uint32) {
 	if d := p.detector; d != nil && !d.Skip(len(req.Value)) {
 		d.Record(hotkey.Hash(req.Key), req.Key, opOf(req.Verb), len(req.Value))
 	}
-	if p.share(x, req, affinity) {
+	if p.splitter != nil && p.splitter.take(x, req, affinity) || p.share(x, req, affinity) {
 		return
 	}
 	x.call.Owner = x
+	x.echo = nil
+	if req.Base64 && req.EchoesKey() {
+		x.echo = req.Echo()
+	}
 	if err := p.Pipelines[p.Shared.Ring.Lookup(req.Key)].Send(&x.call, req, affinity); err != nil {
 		p.fail(x, req, err)
 	}
 }
 
-// Answer takes the backend's answer; it is the client's as it stands.
-func (x *Exchange) Answer(_ *backend.Call, r *protocol.Response, raw []byte) error {
+// Answer takes the backend's answer; it is the client's as it stands, unless the value is in chunks.
+func (x *Exchange) Answer(c *backend.Call, r *protocol.Response, raw []byte) error {
 	f := &x.pool.Figures
+	if x.pool.reserved(r) {
+		x.pool.getSplit(c, r, func(answer []byte, hit bool) { x.To.Finish(x, answer) })
+		return nil
+	}
 	switch {
 	case r.Status == protocol.StatusMiss:
 		f.Misses++
@@ -109,6 +128,9 @@ func (x *Exchange) Answer(_ *backend.Call, r *protocol.Response, raw []byte) err
 	}
 	if x.quiet && protocol.Suppressed(x.verb, r.Status) {
 		raw = nil
+	}
+	if x.echo != nil && raw != nil && !r.Status.IsError() {
+		raw = protocol.AppendEcho(nil, raw, r.Line, x.echo)
 	}
 	x.To.Finish(x, raw)
 	return nil

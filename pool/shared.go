@@ -5,6 +5,7 @@ import (
 	"net"
 	"strconv"
 	"sync/atomic"
+	"time"
 
 	"mcproxy/backend"
 	"mcproxy/ring"
@@ -17,7 +18,10 @@ type Shared struct {
 	Ring     ring.Ring
 	Backends []*backend.Backend // in the order of Config.Backends
 
-	hot atomic.Pointer[HotSet] // nil: no key is
+	timeout   time.Duration          // of the backends; immutable
+	random    func([]byte)           // fills generations, for tests; nil: crypto/rand. Immutable
+	hot       atomic.Pointer[HotSet] // nil: no key is
+	splitKeys splitKeys
 }
 
 // NewShared checks a configuration and prepares its ring and backends; nothing is connected. notify is backend.New's.
@@ -26,7 +30,7 @@ func NewShared(cfg Config, notify func(b *backend.Backend, s backend.State, caus
 	if err != nil {
 		return nil, err
 	}
-	s := &Shared{Config: cfg, Ring: r}
+	s := &Shared{Config: cfg, Ring: r, timeout: cfg.Backend.WithDefaults().Timeout}
 	for i := range cfg.Backends {
 		c := &cfg.Backends[i]
 		b, err := backend.New(c.name(), c.Network, c.Address, cfg.Backend, notify)

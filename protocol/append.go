@@ -1,6 +1,9 @@
 package protocol
 
-import "strconv"
+import (
+	"bytes"
+	"strconv"
+)
 
 // AppendRequest appends the canonical line (single blanks, CRLF) and data block that a backend gets. noreply and q are
 // left out, so that every request has exactly one answer, in the verb's Shape. For retrievals: all of Keys. Verb must not
@@ -79,13 +82,69 @@ func appendStorage(dst []byte, req *Request) []byte {
 	return append(dst, '\r', '\n')
 }
 
+// EchoesKey says whether a meta answer's k and b are added by who sends the request (see AppendEcho), and not asked for: 1.6.18
+// sometimes forgets that a key came as base64 (after ms's append modes, or an item that mg's N made), and would print one
+// with a line end in it as it is.
+func (req *Request) EchoesKey() bool {
+	return req.Base64 && req.ReturnKey && req.Verb != MetaDebug && bytes.IndexByte(req.Key, '\n') >= 0
+}
+
+// An Echo is what EchoesKey keeps from the backend: where a key and its b come in the answer, and which key.
+type Echo struct {
+	rawKey []byte
+	after  [4]uint64 // a bit for each flag whose place in the answer is behind the key's
+}
+
+// Echo gives what AppendEcho needs. It is of use when EchoesKey says so; it outlives the request.
+func (req *Request) Echo() *Echo {
+	e := &Echo{rawKey: bytes.Clone(req.RawKey)}
+	behind := false
+	for f, _, rest := NextFlag(req.MetaFlags); f != 0; f, _, rest = NextFlag(rest) {
+		if behind {
+			e.after[f>>6] |= 1 << (f & 63)
+		}
+		behind = behind || f == 'k'
+	}
+	for _, f := range []byte("WXZ") { // these end every answer
+		e.after[f>>6] |= 1 << (f & 63)
+	}
+	return e
+}
+
+// AppendEcho appends the answer raw, whose first line is line, with the key and its b where memcached would have them.
+func AppendEcho(dst, raw, line []byte, e *Echo) []byte {
+	code, rest := NextKey(line)
+	dst = append(dst, code...)
+	if string(code) == "VA" {
+		var size []byte
+		size, rest = NextKey(rest)
+		dst = append(append(dst, ' '), size...)
+	}
+	put := false
+	echo := func() {
+		dst = append(append(append(dst, " k"...), e.rawKey...), " b"...)
+		put = true
+	}
+	for tok, rest := NextKey(rest); tok != nil; tok, rest = NextKey(rest) {
+		if !put && e.after[tok[0]>>6]&(1<<(tok[0]&63)) != 0 {
+			echo()
+		}
+		dst = append(append(dst, ' '), tok...)
+	}
+	if !put {
+		echo()
+	}
+	return append(dst, raw[len(line):]...)
+}
+
 func appendMeta(dst []byte, req *Request) []byte {
+	echo := req.EchoesKey()
 	dst = appendWord(dst, req.Verb, req.RawKey)
 	if req.Verb == MetaSet {
 		dst = appendUint(dst, uint64(req.ValueLen))
 	}
 	for tok, rest := NextKey(req.MetaFlags); tok != nil; tok, rest = NextKey(rest) {
-		if tok[0] == 'q' && req.NoReply {
+		if tok[0] == 'q' && req.NoReply || tok[0] == 'k' && echo {
 			continue
 		}
 		dst = append(dst, ' ')

@@ -1,6 +1,7 @@
 package protocol_test
 
 import (
+	"bytes"
 	"strings"
 	"testing"
 
@@ -209,5 +210,32 @@ func TestAllocations(t *testing.T) {
 		}); got != 0 {
 			t.Errorf("%s: parsing allocates %v times", bm.name, got)
 		}
+	}
+}
+
+// TestEcho keeps a base64 key with a line end in it from the backend's answer, and puts it where memcached has it.
+func TestEcho(t *testing.T) {
+	for _, tc := range []struct{ request, sent, answer, want string }{
+		{"mg YQpi b k v\r\n", "mg YQpi b v\r\n", "VA 1\r\nx\r\n", "VA 1 kYQpi b\r\nx\r\n"},
+		{"mg YQpi s k b O1 t v\r\n", "mg YQpi s b O1 t v\r\n", "VA 1 s1 O1 t-1 W\r\nx\r\n", "VA 1 s1 kYQpi b O1 t-1 W\r\nx\r\n"},
+		{"md YQpi b O1 k q\r\n", "md YQpi b O1\r\n", "NF O1\r\n", "NF O1 kYQpi b\r\n"},
+		{"mg YQpi k b\r\n", "mg YQpi b\r\n", "HD Z\r\n", "HD kYQpi b Z\r\n"},
+	} {
+		var req protocol.Request
+		if n, err := protocol.ParseRequest([]byte(tc.request), &req); n != len(tc.request) || err != nil || !req.EchoesKey() {
+			t.Fatalf("%q: %d, %v, echo %v", tc.request, n, err, req.EchoesKey())
+		}
+		if got := protocol.AppendRequest(nil, &req); string(got) != tc.sent {
+			t.Errorf("%q is sent as %q, want %q", tc.request, got, tc.sent)
+		}
+		line, _, _ := bytes.Cut([]byte(tc.answer), []byte("\r\n"))
+		if got := protocol.AppendEcho(nil, []byte(tc.answer), line, req.Echo()); string(got) != tc.want {
+			t.Errorf("%q: %q becomes %q, want %q", tc.request, tc.answer, got, tc.want)
+		}
+	}
+	var req protocol.Request
+	protocol.ParseRequest([]byte("mg YWI= b k\r\n"), &req)
+	if req.EchoesKey() {
+		t.Error("a key without a line end is the backend's to return")
 	}
 }

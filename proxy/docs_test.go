@@ -216,11 +216,17 @@ func TestProtocolDocDeviations(t *testing.T) {
 			direct.ask(row, row.cells[2])
 		}
 	}
-	// The differential test forgives what its table says and nothing else; this one has a row for each of its rules.
+	// The differential test forgives what its table says and nothing else; this one has a row for each of its rules, but for
+	// those of values that are split, which this proxy does not do.
 	rules := 0
 	ast.Inspect(parseFile(t, "../internal/e2e/deviations_test.go"), func(n ast.Node) bool {
-		if kv, ok := n.(*ast.KeyValueExpr); ok && fmt.Sprint(kv.Key) == "rule" {
-			rules++
+		if kv, ok := n.(*ast.KeyValueExpr); ok {
+			switch fmt.Sprint(kv.Key) {
+			case "rule":
+				rules++
+			case "splits":
+				rules--
+			}
 		}
 		return true
 	})

@@ -44,6 +44,10 @@ type session struct {
 	usual      int            // bytes of an answer, a moving average
 	writes     int            // pending requests that may change what a get finds
 	waits      int            // pending requests that later ones must not overtake
+	starting   *pool.Exchange // the one that its pool is beginning; not among waits yet
+	reads      int            // pending requests that read
+	reading    [4]uint64      // a bit for each hash that a pending read's key has, where values may be split
+	blocked    bool           // the next request is a write that must not overtake those reads
 	window     int            // pending may come up to it
 
 	interest epoll.Events // what the kernel watches for
@@ -180,6 +184,10 @@ func (s *session) consume(data []byte) (used int) {
 		if n == 0 {
 			return used
 		}
+		if s.overtakes(req) {
+			s.blocked, s.paused = true, true
+			return used
+		}
 		if req.ValueLen < 0 {
 			used += n
 			if s.begin(req); s.eof {
@@ -212,7 +220,7 @@ func (s *session) consume(data []byte) (used int) {
 
 // mustWait says whether the client has had enough of us for the moment.
 func (s *session) mustWait() bool {
-	return s.waits > 0 || s.pending >= s.window || s.pending*s.usual > maxExpected ||
+	return s.waits > 0 || s.blocked && s.reads > 0 || s.pending >= s.window || s.pending*s.usual > maxExpected ||
 		len(s.out)-s.sent+s.held > maxUnsent || s.flight > maxFlight
 }
 
@@ -254,18 +262,16 @@ func (s *session) begin(req *protocol.Request) {
 			return
 		}
 		x := s.exchange()
+		s.markRead(x)
 		x.Alone = s.writes > 0
 		if req.Verb == protocol.Gat || req.Verb == protocol.Gats {
 			s.change(x, 0)
 		}
-		s.w.poolFor(req.Key).Do(x, req, s.affinity)
-		if x.Waits {
-			s.waits++
-		}
+		s.do(x, req)
 	case protocol.MetaNoop:
 		s.answer(protocol.Noop)
 	case protocol.Version:
-		s.answer(s.w.version())
+		s.w.defaultPool().Version(s.exchange(), req, s.affinity, s.w.srv.cfg.Version)
 	case protocol.Verbosity:
 		if !req.NoReply {
 			s.answer(protocol.OK)
@@ -277,26 +283,26 @@ func (s *session) begin(req *protocol.Request) {
 	case protocol.FlushAll:
 		x := s.exchange()
 		s.change(x, 0)
+		if s.w.splits { // chunks go on other conns, where they would be there before it
+			x.Waits = true
+			s.waits++
+		}
 		s.w.defaultPool().FlushAll(x, req, s.affinity)
 	default:
 		x := s.exchange()
+		if req.Verb.IsRead() {
+			s.markRead(x)
+		}
 		if req.Verb.IsWrite() || req.Verb == protocol.MetaGet { // mg can set the time to live, and make an item
 			s.change(x, len(req.Value))
 		}
-		s.w.poolFor(req.Key).Do(x, req, s.affinity)
+		s.do(x, req)
 	}
-}
-
-// change counts an exchange that may change what a get finds, until it is finished: the client's gets behind it read alone.
-// value is the length of its value in bytes.
-func (s *session) change(x *pool.Exchange, value int) {
-	x.Size = 1 + value // more than 0, so that it is known when it ends
-	s.flight += x.Size
-	s.writes++
 }
 
 func (s *session) gather(req *protocol.Request) {
 	x := s.exchange()
+	s.markRead(x)
 	if req.Verb == protocol.Gat || req.Verb == protocol.Gats {
 		s.change(x, 0)
 	}
@@ -394,8 +400,11 @@ func (s *session) Finish(x *pool.Exchange, answer []byte) {
 		s.flight -= x.Size
 		s.writes--
 	}
-	if x.Waits {
+	if x.Waits && s.starting != x {
 		s.waits--
+	}
+	if x.Reads {
+		s.reads--
 	}
 	s.usual += (len(answer) - s.usual) / 4
 	if s.head != x {

@@ -19,6 +19,7 @@ type worker struct {
 
 	pools    []*pool.Pool // by the configuration's index
 	gatherer *pool.Gatherer
+	splits   bool             // some pool's values may be split
 	request  protocol.Request // what sessions parse into
 
 	sessions  []*session
@@ -50,6 +51,7 @@ func newWorker(s *Server) (*worker, error) {
 	w.gatherer = pool.NewGatherer(w.loop)
 	for _, sh := range s.pools {
 		w.pools = append(w.pools, pool.New(sh, w.loop, rand.Uint64()))
+		w.splits = w.splits || sh.Config.Split.Enabled
 	}
 	w.trim = w.loop.NewAlarm(w)
 	return w, nil
@@ -145,15 +147,6 @@ func (w *worker) checkDrained() {
 func (w *worker) poolFor(key []byte) *pool.Pool { return w.pools[w.srv.routes.pool(key)] }
 func (w *worker) defaultPool() *pool.Pool       { return w.pools[w.srv.routes.other] }
 
-// version is the answer to `version`: what the oldest backend of the default pool says, so that a client which looks at it
-// sends nothing that a backend does not know; the proxy's own before any backend was heard.
-func (w *worker) version() string {
-	if v := w.defaultPool().Shared.Version(); v != "" {
-		return "VERSION " + v + "\r\n"
-	}
-	return "VERSION " + w.srv.cfg.Version + "\r\n"
-}
-
 func (w *worker) newExchange() *pool.Exchange {
 	x := w.exchanges
 	if x == nil {
@@ -168,7 +161,7 @@ func (w *worker) newExchange() *pool.Exchange {
 
 func (w *worker) recycle(x *pool.Exchange) {
 	w.loop.Buffers.Put(x.Held)
-	x.To, x.Held, x.Size, x.Done, x.Alone, x.Waits = nil, nil, 0, false, false, false
+	x.To, x.Held, x.Size, x.Done, x.Alone, x.Waits, x.Reads = nil, nil, 0, false, false, false, false
 	if w.free >= keepExchanges {
 		x.Next = nil
 		return

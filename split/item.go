@@ -64,8 +64,9 @@ func (it *Item) AppendMetaHead(dst []byte, req *protocol.Request, line []byte) (
 	}
 	for token, rest := protocol.NextKey(rest); token != nil; token, rest = protocol.NextKey(rest) {
 		letter := token[0]
-		// Small letters are echoes of what was asked for, by the client or for the proxy; W, X and Z the server says by itself.
-		if 'a' <= letter && letter <= 'z' && !asked(req.MetaFlags, letter) {
+		// Small letters are echoes of what was asked for, by the client or for the proxy; but a b comes unasked behind the k of a
+		// key that was stored in base64. W, X and Z the server says by itself.
+		if 'a' <= letter && letter <= 'z' && letter != 'b' && !asked(req.MetaFlags, letter) {
 			continue
 		}
 		dst = append(dst, ' ')

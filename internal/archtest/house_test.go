@@ -67,7 +67,7 @@ var house = []archtest.Row{
 	// proxy.toml to validated values. Package backend for the options that pool.Config is made of.
 	{
 		Package: "config",
-		May:     []string{"proxy", "pool", "ring", "hotkey", "backend"},
+		May:     []string{"proxy", "pool", "ring", "hotkey", "split", "backend"},
 		Uses:    []string{"github.com/BurntSushi/toml"},
 		Never:   []string{"net/http", "flag", "os/signal", "os/exec", "log", "syscall"},
 	},
@@ -81,7 +81,13 @@ var house = []archtest.Row{
 	// Keystone's keys, pickled values, token lists.
 	{Package: "keystone", Never: []string{"net"}},
 	// Load generator and workloads; a black box over TCP that drives rivals too.
-	{Package: "bench", May: []string{"protocol"}, Uses: []string{"github.com/bradfitz/gomemcache", "golang.org/x/sys/unix"}},
+	{
+		Package: "bench",
+		May:     []string{"protocol", "bench/workload"},
+		Uses:    []string{"github.com/HdrHistogram/hdrhistogram-go", "github.com/bradfitz/gomemcache", "golang.org/x/sys/unix"},
+	},
+	// What a load sends and how it judges the answers, without sockets: package bench would be over its size with it.
+	{Package: "bench/workload", May: []string{"protocol"}, Never: []string{"net"}},
 	// The comparison with other proxies, a program: processes, /proc and pages, which package bench does without. It knows mcproxy
 	// by its command line alone.
 	{Package: "bench/rivals"},

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"strconv"
+	"strings"
 )
 
 // unit is one answer as it came: a line, and the data block that a VALUE or VA line announces, CRLFs included.
@@ -80,6 +81,7 @@ func (u unit) data() []byte { return u[bytes.IndexByte(u, '\n')+1:] }
 //   - the version is the backend's or the proxy's.
 type matcher struct {
 	perKey bool // several servers behind the proxy: one number may stand for several, of different keys
+	splits bool // the proxy splits values: me, and h, speak of what stands on the home server, which the proxy has read before
 
 	direct map[uniqueID]uint64 // the direct side's number for the proxy's
 	proxy  map[uniqueID]uint64 // and back
@@ -139,6 +141,9 @@ func (m *matcher) compareUnit(got, want unit) error {
 	if string(gotFields[0]) == "VERSION" && string(wantFields[0]) == "VERSION" && len(gotFields) == len(wantFields) {
 		return nil
 	}
+	if m.splits && string(gotFields[0]) == "EX" && strings.HasPrefix(string(want), nonNumeric) {
+		return nil // ma of a large item: 1.6.18 looks at the cas number first, but not if the item is in several pieces
+	}
 	if len(gotFields) != len(wantFields) || !bytes.Equal(got.data(), want.data()) {
 		return errDifferent
 	}
@@ -159,6 +164,8 @@ func (m *matcher) compareField(kind string, i int, gotFields, wantFields [][]byt
 	switch {
 	case kind == "VALUE" && i == 4 && len(wantFields) == 5:
 		return m.sameUnique(string(wantFields[1]), got, want)
+	case kind == "ME" && i == 1 && m.splits:
+		return nil // the item that took its place may have come by another spelling of the key
 	case kind == "ME" && i > 1:
 		return m.compareDebug(string(wantFields[1]), got, want)
 	case (kind == "HD" || kind == "VA") && i > 0 && got[:min(1, len(got))] == want[:min(1, len(want))]:
@@ -167,6 +174,10 @@ func (m *matcher) compareField(kind string, i int, gotFields, wantFields [][]byt
 			return m.sameUnique(metaKey(wantFields), got[1:], want[1:])
 		case "t", "l":
 			return sameSeconds(got[1:], want[1:])
+		case "h":
+			if m.splits {
+				return nil
+			}
 		}
 	}
 	return sameBytes(got, want)
@@ -188,6 +199,9 @@ func (m *matcher) compareDebug(key, got, want string) error {
 			}
 			return sameSeconds(got[len(name):], want[len(name):])
 		}
+	}
+	if name, _, _ := strings.Cut(want, "="); m.splits && strings.HasPrefix(got, name+"=") {
+		return nil // cls, size, fetch
 	}
 	return sameBytes(got, want)
 }

@@ -19,6 +19,7 @@ type deviation struct {
 	answer   string
 	bug      bool // of 1.6.18, such that it disagrees with itself
 	several  bool // only of a pool of several backends
+	splits   bool // only of a pool whose values may be split
 	keepRest bool // what follows the line is not its data block, but more lines
 	direct   func(r request) string
 	restore  func(line string) (restored string, keep bool) // undoes what direct did to an answer's line
@@ -88,6 +89,15 @@ func (r request) storageWords() int {
 
 // deviations between the proxy and memcached 1.6.18.
 var deviations = []deviation{
+	{
+		rule: "ms with I and an append mode: refused where values may be split",
+		match: func(r request) bool {
+			return r.is("ms") && len(r.words) > 2 && slices.Contains(r.flags(), "I") &&
+				slices.ContainsFunc(r.flags(), func(f string) bool { return len(f) > 1 && f[0] == 'M' && strings.ContainsAny(f[1:2], "AaPp") })
+		},
+		answer: "CLIENT_ERROR flag I with an append mode is not taken where values may be split\r\n",
+		splits: true,
+	},
 	{
 		rule:   "5: a key over 250 bytes in a retrieval: one CLIENT_ERROR; 1.6.18 also drops earlier answers that it has not sent yet",
 		match:  func(r request) bool { return r.is("get", "gets", "gat", "gats") && hasLongKey(r) },
@@ -172,8 +182,8 @@ var deviations = []deviation{
 }
 
 // deviationsOf are those of a proxy over one backend or several.
-func deviationsOf(several bool) []deviation {
-	return slices.DeleteFunc(slices.Clone(deviations), func(d deviation) bool { return d.several && !several })
+func deviationsOf(several, splits bool) []deviation {
+	return slices.DeleteFunc(slices.Clone(deviations), func(d deviation) bool { return d.several && !several || d.splits && !splits })
 }
 
 // bugs are the deviations that are left when the suites go through memcached itself.

@@ -47,11 +47,15 @@ type differential struct {
 	direct  *memcachedtest.Server
 	perKey  bool
 	crowd   bool          // others get the clients' keys meanwhile
+	splits  bool          // matcher.splits
 	timeout time.Duration // of a batch; 0 is answerTimeout
 }
 
 func (d *differential) stream(seed uint64) *stream {
 	s := newStream(d.service.endpoint, endpointOf(d.direct), d.perKey, d.service.memcached, seed)
+	if d.splits {
+		s.overSplits()
+	}
 	if d.timeout > 0 {
 		s.timeout = d.timeout
 	}

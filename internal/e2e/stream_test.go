@@ -38,7 +38,7 @@ func (m *mismatch) Error() string {
 }
 
 func newStream(proxy, direct endpoint, perKey, control bool, seed uint64) *stream {
-	differences := deviationsOf(perKey)
+	differences := deviationsOf(perKey, false)
 	if control {
 		differences = bugs()
 	}
@@ -46,6 +46,12 @@ func newStream(proxy, direct endpoint, perKey, control bool, seed uint64) *strea
 		proxy: &side{ep: proxy}, direct: &side{ep: direct},
 		matcher: newMatcher(perKey), deviations: differences, control: control, rng: rand.New(rand.NewPCG(seed, 1)), timeout: answerTimeout,
 	}
+}
+
+// overSplits tells the stream that the proxy splits values.
+func (s *stream) overSplits() {
+	s.matcher.splits = true
+	s.deviations = deviationsOf(s.matcher.perKey, true)
 }
 
 func (s *stream) close() {

@@ -55,6 +55,11 @@ func (m *Memory) do(req *protocol.Request) []byte {
 	case protocol.Version:
 		return []byte("VERSION 1.6.18\r\n")
 	case protocol.Delete, protocol.MetaDelete:
+		for f, arg, rest := protocol.NextFlag(req.MetaFlags); f != 0; f, arg, rest = protocol.NextFlag(rest) {
+			if f == 'C' && found && string(arg) != strconv.FormatUint(old.unique, 10) {
+				return []byte("EX\r\n")
+			}
+		}
 		delete(m.items, key)
 		yes, no := protocol.Deleted, protocol.NotFound
 		if req.Verb == protocol.MetaDelete {

@@ -1,0 +1,400 @@
+package pool
+
+import (
+	"cmp"
+	"crypto/rand"
+
+	"mcproxy/backend"
+	"mcproxy/protocol"
+	"mcproxy/split"
+)
+
+// SplitConfig says which values are divided into chunks over the pool's backends. Zero sizes take the defaults named here.
+type SplitConfig struct {
+	Enabled   bool
+	Threshold int // bytes; a longer value is split; 64 KiB
+	Chunk     int // bytes of a chunk at most; 64 KiB
+	Copies    int // of each chunk, on different backends; 1
+	MaxValue  int // bytes of the longest value that is split; 64 MiB
+}
+
+// WithDefaults gives c with its zero sizes set.
+func (c SplitConfig) WithDefaults() SplitConfig {
+	c.Threshold = cmp.Or(c.Threshold, 64<<10)
+	c.Chunk = cmp.Or(c.Chunk, 64<<10)
+	c.Copies = cmp.Or(c.Copies, 1)
+	c.MaxValue = cmp.Or(c.MaxValue, 64<<20)
+	return c
+}
+
+// A splitter keeps the pool's large values in chunks: see package split for what stands where. It is the worker's.
+type splitter struct {
+	p       *Pool
+	cfg     SplitConfig
+	options split.Options
+	bulk    []*backend.Pipeline // by backend: chunks go on conns of their own, so that a small get never waits behind them
+	wrapped []byte              // scratch
+	figures *SplitFigures
+}
+
+// SplitFigures count what was done with large values.
+type SplitFigures struct {
+	Stored        uint64 // values stored in chunks
+	Wrapped       uint64 // values stored wrapped, because their flags are the reserved ones
+	Read          uint64 // values put together
+	ChunksWritten uint64
+	ChunksRead    uint64
+	ChunksMissing uint64 // reads of chunks that were not there
+	Retried       uint64 // manifests read again, because chunks were missing or did not fit
+	Cleaned       uint64 // chunks of replaced or deleted values that were deleted
+	Dead          uint64 // manifests without their chunks, deleted
+	Damaged       uint64 // items with the reserved flags that are no manifest, values whose checksum was wrong
+	Refused       uint64 // requests with a reserved key
+}
+
+func newSplitter(p *Pool) *splitter {
+	cfg := p.Shared.Config.Split.WithDefaults()
+	s := &splitter{p: p, cfg: cfg, figures: &p.Figures.Split, options: split.Options{
+		Chunk: cfg.Chunk, MaxValue: cfg.MaxValue, Copies: cfg.Copies, Servers: len(p.Shared.Backends),
+	}}
+	for _, b := range p.Shared.Backends {
+		s.bulk = append(s.bulk, backend.NewPipeline(b, p.loop))
+	}
+	return s
+}
+
+func (s *splitter) close() {
+	for _, pl := range s.bulk {
+		pl.Close()
+	}
+}
+
+// take does what a request needs because values may be split, and says whether it has taken the request over. Retrievals
+// are not: their answers tell.
+func (s *splitter) take(x *Exchange, req *protocol.Request, affinity uint32) bool {
+	if split.IsReserved(req.Key) {
+		s.figures.Refused++
+		answer := []byte(split.Refusal)
+		if req.NoReply && !req.Verb.IsMeta() {
+			answer = nil
+		}
+		x.To.Finish(x, answer)
+		return true
+	}
+	if appends := req.Mode == 'A' || req.Mode == 'a' || req.Mode == 'P' || req.Mode == 'p'; appends && req.Verb == protocol.MetaSet && hasFlag(req.MetaFlags, 'I') {
+		x.To.Finish(x, []byte(noInvalidExtend))
+		return true
+	}
+	if !protocol.TextKey(req.Key) {
+		return false // no classic command can carry it; such keys are left alone
+	}
+	switch req.Verb {
+	case protocol.Set, protocol.Add, protocol.Replace, protocol.CAS:
+		switch split.StoredAs(req.ClientFlags, len(req.Value), s.cfg.Threshold) {
+		case split.Split:
+			s.store(x, req, affinity)
+			return true
+		case split.Wrapped:
+			s.wrap(req)
+		}
+		return s.replaces(x, req, affinity)
+	case protocol.Append, protocol.Prepend:
+		s.extend(x, req, affinity)
+		return true
+	case protocol.Incr, protocol.Decr:
+		return s.count(x, req, affinity)
+	case protocol.MetaArithmetic:
+		return s.countMeta(x, req, affinity)
+	case protocol.Touch:
+		s.touch(x, req, affinity)
+		return true
+	case protocol.Delete, protocol.MetaDelete:
+		return s.replaces(x, req, affinity)
+	case protocol.MetaGet:
+		return s.metaGet(x, req, affinity)
+	case protocol.MetaSet:
+		return s.metaSet(x, req, affinity)
+	}
+	return false
+}
+
+// wrap puts a client's value behind a head, in place of the value itself.
+func (s *splitter) wrap(req *protocol.Request) {
+	s.figures.Wrapped++
+	s.wrapped = split.AppendWrapped(s.wrapped[:0], req.Value)
+	req.Value, req.ValueLen = s.wrapped, len(s.wrapped)
+}
+
+// owned is a request that outlives the buffer it was parsed from; its value does not.
+func owned(req *protocol.Request) *protocol.Request {
+	r := *req
+	line := append(append(append(append([]byte(nil), req.Key...), req.RawKey...), req.MetaFlags...), req.Opaque...)
+	cut := func(b []byte) []byte {
+		if b == nil {
+			return nil
+		}
+		head := line[:len(b):len(b)]
+		line = line[len(b):]
+		return head
+	}
+	r.Key, r.RawKey, r.MetaFlags, r.Opaque = cut(req.Key), cut(req.RawKey), cut(req.MetaFlags), cut(req.Opaque)
+	r.Keys, r.Value = nil, nil
+	if req.Keys != nil {
+		r.Keys = r.Key
+	}
+	return &r
+}
+
+// finish ends an op's exchange with an answer; a quiet client hears what memcached would tell it.
+func (s *splitter) finish(x *Exchange, answer []byte, status protocol.Status) {
+	if x.quiet && protocol.Suppressed(x.verb, status) {
+		answer = nil
+	}
+	x.To.Finish(x, answer)
+}
+
+// finishStep answers with what the home server said.
+func (s *splitter) finishStep(x *Exchange, req *protocol.Request, st *step) {
+	if st.err != nil {
+		s.p.fail(x, req, st.err)
+		return
+	}
+	s.finish(x, append(st.line, "\r\n"...), st.status)
+}
+
+// home is the pipeline to the backend of a key.
+func (s *splitter) home(key []byte) *backend.Pipeline {
+	return s.p.Pipelines[s.p.Shared.Ring.Lookup(key)]
+}
+
+// gets is a request for the item at home, with its cas number.
+func gets(key []byte) *protocol.Request {
+	return &protocol.Request{Verb: protocol.Gets, Key: key, Keys: key, NumKeys: 1, ValueLen: -1}
+}
+
+// put writes a value's chunks under a fresh generation, waits, and gives the manifest. ok: all stand. value is used before
+// the first wait only.
+func (s *splitter) put(o *op, value []byte, flags uint32, exptime int32, also ...func()) (m split.Manifest, why *backend.Error, ok bool) {
+	g, err := split.Plan(len(value), s.options)
+	if err != nil {
+		for _, f := range also {
+			f()
+		}
+		o.wait()
+		return m, nil, false
+	}
+	var gen split.Generation
+	s.generation(&gen)
+	m = split.NewManifest(gen, g, value, flags)
+	steps := make([]step, 0, g.Count*g.Copies)
+	var key []byte
+	for i := range g.Count {
+		from, to := g.Bounds(i)
+		for c := range g.Copies {
+			key = m.AppendChunkKey(key[:0], i, c)
+			steps = append(steps, step{})
+			o.send(&steps[len(steps)-1], s.bulk[m.Server(i, c)], &protocol.Request{
+				Verb: protocol.Set, Key: key, ClientFlags: m.Mark(i), Exptime: exptime, ValueLen: to - from, Value: value[from:to],
+			})
+		}
+	}
+	for _, f := range also {
+		f()
+	}
+	o.wait()
+	ok = true
+	for i := range steps {
+		if steps[i].err != nil {
+			why, ok = steps[i].err, false
+		} else if steps[i].status != protocol.StatusStored {
+			ok = false
+		}
+	}
+	s.figures.ChunksWritten += uint64(len(steps))
+	if !ok {
+		s.clean(&m)
+	}
+	return m, why, ok
+}
+
+func (s *splitter) generation(gen *split.Generation) {
+	if s.p.Shared.random != nil {
+		s.p.Shared.random(gen[:])
+		return
+	}
+	rand.Read(gen[:]) // never fails: crypto/rand ends the process instead
+}
+
+// clean deletes a generation's chunks; nobody waits for it.
+func (s *splitter) clean(m *split.Manifest) {
+	var key []byte
+	for i := range m.Count {
+		for c := range m.Copies {
+			key = m.AppendChunkKey(key[:0], i, c)
+			server := m.Server(i, c)
+			if server >= len(s.bulk) {
+				continue
+			}
+			s.figures.Cleaned++
+			call := &backend.Call{Owner: nobody{}}
+			// One that cannot be sent is journalled, and one that gets lost is evicted some day: nothing names the chunk any more.
+			_ = s.bulk[server].Send(call, &protocol.Request{Verb: protocol.Delete, Key: key, ValueLen: -1}, 0)
+		}
+	}
+}
+
+// nobody waits for an answer.
+type nobody struct{}
+
+func (nobody) Answer(*backend.Call, *protocol.Response, []byte) error { return nil }
+func (nobody) Fail(*backend.Call, []byte, *backend.Error)             {}
+
+// fetched says how a read of chunks ended.
+type fetched uint8
+
+const (
+	whole   fetched = iota
+	missing         // chunks are not there, on any of their servers
+	failed          // chunks could not be read: their servers do not answer
+)
+
+// chunkStep is a step that reads a chunk straight into the value.
+type chunkStep struct {
+	step
+	a     *split.Assembler
+	index int
+}
+
+func (c *chunkStep) Answer(_ *backend.Call, r *protocol.Response, _ []byte) error {
+	c.status = r.Status
+	if r.Status == protocol.StatusHit && c.a.Add(c.index, r.ClientFlags, r.Value) != nil {
+		c.status = protocol.StatusMiss // another's, or cut short: as good as missing
+	}
+	if r.Last {
+		c.ended()
+	}
+	return nil
+}
+
+// A fetching reads the chunks of one value.
+type fetching struct {
+	s     *splitter
+	o     *op
+	m     *split.Manifest
+	touch *int32 // not nil: they get a lifetime on the way
+	a     split.Assembler
+	lost  fetched
+}
+
+// fetch reads a value's chunks.
+func (s *splitter) fetch(o *op, m *split.Manifest, touch *int32) ([]byte, fetched) {
+	f := &fetching{s: s, o: o, m: m, touch: touch, lost: missing}
+	if f.a.Start(*m, make([]byte, m.Length)) != nil {
+		return nil, missing
+	}
+	for c := 0; c < m.Copies && f.a.Left() > 0; c++ {
+		f.copies(c)
+	}
+	if f.a.Left() > 0 {
+		return nil, f.lost
+	}
+	value, err := f.a.Value()
+	if err != nil {
+		s.figures.Damaged++
+		return nil, missing
+	}
+	return value, whole
+}
+
+// copies reads the c-th copy of each chunk that is missing.
+func (f *fetching) copies(c int) {
+	steps := make([]chunkStep, 0, f.a.Left())
+	var key []byte
+	for i := range f.a.Missing() {
+		server := f.m.Server(i, c)
+		if server >= len(f.s.bulk) {
+			continue
+		}
+		key = f.m.AppendChunkKey(key[:0], i, c)
+		req := &protocol.Request{Verb: protocol.Get, Key: key, Keys: key, NumKeys: 1, ValueLen: -1}
+		if f.touch != nil {
+			req.Verb, req.Exptime = protocol.Gat, *f.touch
+		}
+		steps = append(steps, chunkStep{a: &f.a, index: i})
+		st := &steps[len(steps)-1]
+		st.o = f.o
+		st.call.Owner = st
+		pl := f.s.bulk[server]
+		if st.err = pl.SendBy(&st.call, req, f.o.affinity, min(pl.Deadline(), f.o.deadline)); st.err == nil {
+			f.o.open++
+		}
+	}
+	f.o.wait()
+	f.s.figures.ChunksRead += uint64(len(steps))
+	for i := range steps {
+		switch st := &steps[i]; {
+		case st.err != nil, st.status.IsError():
+			f.lost = failed
+		case st.status != protocol.StatusHit:
+			f.s.figures.ChunksMissing++
+		}
+	}
+}
+
+// opened is an item of a home server and what it is.
+type opened struct {
+	split.Stored
+	unique uint64
+}
+
+// open understands a step's item. ok: there is one, and it is sound.
+func (s *splitter) open(st *step) (it opened, ok bool) {
+	if st.err != nil || st.status != protocol.StatusHit {
+		return it, false
+	}
+	stored, err := split.Open(st.flags, st.value, s.cfg.MaxValue)
+	if err != nil {
+		s.figures.Damaged++
+		return it, false
+	}
+	return opened{stored, st.unique}, true
+}
+
+// resolve makes a client's item of what stands under its key: a split value is put together. If chunks are missing, the
+// manifest is read again: another has another generation; the same is dead, and goes away, so that a following add works.
+// not ok: a miss.
+func (s *splitter) resolve(o *op, key []byte, it opened, touch *int32) (item split.Item, ok bool) {
+	for tries := 0; ; tries++ {
+		if it.Kind != split.Split {
+			return split.Item{Flags: it.Flags, Unique: it.unique, Value: it.Value}, true
+		}
+		value, how := s.fetch(o, &it.Manifest, touch)
+		if how == whole {
+			s.figures.Read++
+			return split.Item{Flags: it.Flags, Unique: it.unique, Value: value}, true
+		}
+		if how == failed || tries == 4 {
+			return item, false
+		}
+		s.figures.Retried++
+		var again step
+		o.ask(&again, s.home(key), gets(key))
+		next, ok := s.open(&again)
+		if !ok {
+			return item, false
+		}
+		if next.Kind == split.Split && next.Manifest == it.Manifest {
+			s.figures.Dead++
+			s.unlink(o, key, next.unique)
+			return item, false
+		}
+		it = next
+	}
+}
+
+// unlink deletes an item if it still is the one with that cas number.
+func (s *splitter) unlink(o *op, key []byte, unique uint64) {
+	flags := appendUint([]byte("C"), unique)
+	var st step
+	o.ask(&st, s.home(key), &protocol.Request{Verb: protocol.MetaDelete, Key: key, RawKey: key, MetaFlags: flags, ValueLen: -1})
+}

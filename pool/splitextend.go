@@ -1,0 +1,224 @@
+package pool
+
+import (
+	"bytes"
+	"math"
+	"strconv"
+	"time"
+
+	"mcproxy/backend"
+	"mcproxy/protocol"
+	"mcproxy/split"
+)
+
+// extend carries out append and prepend, ms's modes of that name included. A value that is not split, and does not become
+// so, is extended by the backend, if it is still the one that was looked at; another is read, joined, and swapped by cas.
+func (s *splitter) extend(x *Exchange, req *protocol.Request, affinity uint32) {
+	x.Waits = true
+	more := append([]byte(nil), req.Value...)
+	req = owned(req)
+	if req.Base64 && !req.ReturnKey { // memcached keeps how the first ms spelled the key
+		req.RawKey, req.MetaFlags = req.Key, without(req.MetaFlags, 'b')
+	}
+	s.p.run(affinity, func(o *op) {
+		var before, st step
+		for range 64 {
+			o.ask(&before, s.home(req.Key), gets(req.Key))
+			if before.err != nil {
+				s.p.fail(x, req, before.err)
+				return
+			}
+			it, found := s.open(&before)
+			if !found || it.Kind == split.Plain && !split.Oversized(len(it.Value)+len(more), s.cfg.Threshold) {
+				s.extendAtHome(o, req, more, it.unique, &st)
+			} else if req.Mode == 'a' || req.Mode == 'p' { // as memcached says of a mode that it does not know
+				x.To.Finish(x, []byte("CLIENT_ERROR invalid mode for ms M token\r\n"))
+				return
+			} else if !s.extendHere(o, req, more, it, &st) {
+				x.To.Finish(x, protocol.AppendMiss(nil, req))
+				return
+			}
+			if st.status != protocol.StatusExists || compares(req.MetaFlags) != 0 {
+				break
+			}
+		}
+		if st.err == nil && !req.Verb.IsMeta() { // the swap was another command's
+			st.line = append(st.line[:0], protocol.NotStored[:len(protocol.NotStored)-2]...)
+			if st.status == protocol.StatusOK || st.status == protocol.StatusStored {
+				st.line = append(st.line[:0], protocol.Stored[:len(protocol.Stored)-2]...)
+			}
+		}
+		s.finishStep(x, req, &st)
+	})
+}
+
+// extendAtHome lets the backend extend the item with that cas number.
+func (s *splitter) extendAtHome(o *op, req *protocol.Request, more []byte, unique uint64, st *step) {
+	flags := req.MetaFlags
+	switch req.Verb {
+	case protocol.Append:
+		flags = []byte("MA")
+	case protocol.Prepend:
+		flags = []byte("MP")
+	}
+	if unique != 0 && compares(flags) == 0 {
+		flags = appendUint(append(without(flags, 'C'), 'C'), unique)
+	}
+	o.ask(st, s.home(req.Key), &protocol.Request{
+		Verb: protocol.MetaSet, Key: req.Key, RawKey: rawKey(req), MetaFlags: flags, NoReply: req.NoReply, // q is left out
+		ValueLen: len(more), Value: more,
+	})
+}
+
+func rawKey(req *protocol.Request) []byte {
+	if req.RawKey != nil {
+		return req.RawKey
+	}
+	return req.Key
+}
+
+// extendHere joins a split or wrapped value, or one that becomes so, with more and swaps it by cas. It is false if the value
+// is not there any more.
+func (s *splitter) extendHere(o *op, req *protocol.Request, more []byte, it opened, st *step) bool {
+	item, ok := s.resolve(o, req.Key, it, nil)
+	if !ok {
+		return false
+	}
+	joined := append(append([]byte(nil), item.Value...), more...)
+	if req.Verb == protocol.Prepend || req.Mode == 'P' || req.Mode == 'p' {
+		joined = append(append([]byte(nil), more...), item.Value...)
+	}
+	exptime, ok := s.lifetime(o, req.Key)
+	if !ok {
+		return false
+	}
+	s.swap(o, req, change{it, item, joined, exptime}, st)
+	return true
+}
+
+// A change is a new value for an item that was read.
+type change struct {
+	it      opened
+	item    split.Item // what the client saw
+	value   []byte
+	exptime int32
+}
+
+// swap puts a new value in the place of an item, if that is still there, by cas, or by ms if that is what the client sent.
+func (s *splitter) swap(o *op, req *protocol.Request, c change, st *step) {
+	it, item, value, exptime := c.it, c.item, c.value, c.exptime
+	client := item.Flags
+	var m split.Manifest
+	kind := split.StoredAs(item.Flags, len(value), s.cfg.Threshold)
+	switch kind {
+	case split.Split:
+		var why *backend.Error
+		var ok bool
+		if m, why, ok = s.put(o, value, item.Flags, exptime); !ok {
+			st.err = why
+			st.status, st.line = protocol.StatusServerError, append(st.line[:0], protocol.TooLarge[:len(protocol.TooLarge)-2]...)
+			return
+		}
+		client, value = split.ReservedFlags, m.Append(nil)
+	case split.Wrapped:
+		value = split.AppendWrapped(nil, value)
+	}
+	swap := &protocol.Request{
+		Verb: protocol.CAS, Key: req.Key, ClientFlags: client, Exptime: exptime, Unique: item.Unique, ValueLen: len(value), Value: value,
+	}
+	if req.Verb == protocol.MetaSet {
+		swap.NoReply = req.NoReply
+		swap.Verb, swap.RawKey, swap.MetaFlags = protocol.MetaSet, rawKey(req), swapFlags(req.MetaFlags, client, exptime, item.Unique)
+	}
+	o.ask(st, s.home(req.Key), swap)
+	stored := st.err == nil && (st.status == protocol.StatusStored || st.status == protocol.StatusOK)
+	switch {
+	case stored && it.Kind == split.Split:
+		s.clean(&it.Manifest)
+	case st.err == nil && !stored && kind == split.Split:
+		s.clean(&m)
+	}
+	if stored && kind == split.Split {
+		s.figures.Stored++
+		s.p.Shared.splitKeys.add(req.Key)
+	}
+}
+
+// lifetime gives what is left of an item's, as an exptime. It asks by me, which takes no token and counts as no access; there
+// 1.6.18 gives the seconds that are left with a minus, and -1 both for one second and for ever, which mg tells apart.
+func (s *splitter) lifetime(o *op, key []byte) (exptime int32, ok bool) {
+	var st step
+	o.ask(&st, s.home(key), &protocol.Request{Verb: protocol.MetaDebug, Key: key, RawKey: key, ValueLen: -1})
+	if st.err != nil || st.status != protocol.StatusOK {
+		return 0, false
+	}
+	_, after, found := bytes.Cut(st.line, []byte(" exp="))
+	text, _, _ := bytes.Cut(after, []byte(" "))
+	v, err := strconv.ParseInt(string(text), 10, 64)
+	if !found || err != nil {
+		return 0, false
+	}
+	if v == -1 {
+		o.ask(&st, s.home(key), &protocol.Request{Verb: protocol.MetaGet, Key: key, RawKey: key, MetaFlags: []byte("t"), ValueLen: -1})
+		if st.err == nil && st.status == protocol.StatusOK && bytes.HasPrefix(st.line, []byte("HD t-1")) {
+			return 0, true
+		}
+	}
+	if v = max(v, -v, 1); v > maxRelative { // a larger number would be taken for a date
+		return int32(min(time.Now().Unix()+v, math.MaxInt32)), true
+	}
+	return int32(v), true
+}
+
+// maxRelative is the longest lifetime in seconds that memcached takes as one: 30 days.
+const maxRelative = 60 * 60 * 24 * 30
+
+func hasFlag(flags []byte, letter byte) bool {
+	for f, _, rest := protocol.NextFlag(flags); f != 0; f, _, rest = protocol.NextFlag(rest) {
+		if f == letter {
+			return true
+		}
+	}
+	return false
+}
+
+// without gives flags but for one.
+func without(flags []byte, letter byte) []byte {
+	var list []byte
+	for tok, rest := protocol.NextKey(flags); tok != nil; tok, rest = protocol.NextKey(rest) {
+		if tok[0] != letter {
+			list = append(append(list, tok...), ' ')
+		}
+	}
+	return list
+}
+
+// swapFlags are a ms's flags, for the swap that takes its place: mode, client flags, lifetime and (but for the client's own)
+// cas number are the swap's.
+func swapFlags(flags []byte, client uint32, exptime int32, unique uint64) []byte {
+	var list []byte
+	for f, arg, rest := protocol.NextFlag(flags); f != 0; f, arg, rest = protocol.NextFlag(rest) {
+		switch f {
+		case 'M', 'F', 'T', 'N', 'C':
+			continue
+		}
+		list = append(append(append(list, f), arg...), ' ')
+	}
+	list = appendUint(append(list, 'F'), uint64(client))
+	list = strconv.AppendInt(append(list, " T"...), int64(exptime), 10)
+	if own := compares(flags); own != 0 {
+		unique = own
+	}
+	return appendUint(append(list, " C"...), unique)
+}
+
+// compares gives the cas number that a meta command's C compares with; 0: it does not, which C0 says too.
+func compares(flags []byte) uint64 {
+	for f, arg, rest := protocol.NextFlag(flags); f != 0; f, arg, rest = protocol.NextFlag(rest) {
+		if f == 'C' {
+			v, _ := strconv.ParseUint(string(arg), 10, 64)
+			return v
+		}
+	}
+	return 0
+}

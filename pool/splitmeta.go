@@ -1,0 +1,147 @@
+package pool
+
+import (
+	"strconv"
+
+	"mcproxy/protocol"
+	"mcproxy/split"
+)
+
+// metaGet answers a mg that speaks of the value, its size or its flags, or gives it a lifetime.
+func (s *splitter) metaGet(x *Exchange, req *protocol.Request, affinity uint32) bool {
+	var touch *int32
+	speaks := false
+	for f, arg, rest := protocol.NextFlag(req.MetaFlags); f != 0; f, arg, rest = protocol.NextFlag(rest) {
+		switch f {
+		case 'v', 's', 'f':
+			speaks = true
+		case 'T':
+			if v, err := strconv.ParseInt(string(arg), 10, 32); err == nil {
+				e := int32(v)
+				touch, speaks = &e, true
+			}
+		}
+	}
+	if !speaks {
+		return false
+	}
+	req = owned(req)
+	s.p.run(affinity, func(o *op) {
+		ask := *req
+		ask.MetaFlags = split.AppendMetaFlags(nil, req.MetaFlags, "fv")
+		var st step
+		o.ask(&st, s.home(req.Key), &ask)
+		if st.err != nil || st.status != protocol.StatusHit {
+			s.countMiss(&st)
+			s.finishStep(x, req, &st)
+			return
+		}
+		st.flags = lineFlags(st.line)
+		item, ok := split.Item{}, false
+		if it, sound := s.open(&st); sound {
+			line := append([]byte(nil), st.line...)
+			item, ok = s.resolve(o, req.Key, it, touch)
+			st.line = line
+		}
+		if !ok {
+			s.p.Figures.Misses++
+			x.To.Finish(x, protocol.AppendMiss(nil, req))
+			return
+		}
+		s.p.Figures.Hits++
+		answer, data := item.AppendMetaHead(make([]byte, 0, len(item.Value)+len(st.line)+32), req, st.line)
+		if data {
+			answer = append(append(answer, item.Value...), "\r\n"...)
+		}
+		s.finish(x, answer, protocol.StatusHit)
+	})
+	return true
+}
+
+func (s *splitter) countMiss(st *step) {
+	if st.err == nil && st.status == protocol.StatusMiss {
+		s.p.Figures.Misses++
+	}
+}
+
+// lineFlags gives the f of a meta answer's line.
+func lineFlags(line []byte) uint32 {
+	_, rest := protocol.NextKey(line) // VA
+	_, rest = protocol.NextKey(rest)  // size
+	for f, arg, rest := protocol.NextFlag(rest); f != 0; f, arg, rest = protocol.NextFlag(rest) {
+		if f == 'f' {
+			v, _ := strconv.ParseUint(string(arg), 10, 32)
+			return uint32(v)
+		}
+	}
+	return 0
+}
+
+// noInvalidExtend refuses what cannot be done by a swap: to append to a value and mark it stale if its cas number is higher.
+const noInvalidExtend = "CLIENT_ERROR flag I with an append mode is not taken where values may be split\r\n"
+
+// metaSet carries out a ms.
+func (s *splitter) metaSet(x *Exchange, req *protocol.Request, affinity uint32) bool {
+	switch req.Mode {
+	case 'A', 'a', 'P', 'p':
+		s.extend(x, req, affinity)
+		return true
+	}
+	flags, ok := split.ClientFlags(req)
+	if !ok {
+		return false // the backend refuses it
+	}
+	switch split.StoredAs(flags, len(req.Value), s.cfg.Threshold) {
+	case split.Plain:
+		return req.Mode != 'E' && req.Mode != 'e' && s.replaces(x, req, affinity)
+	case split.Wrapped:
+		s.wrap(req)
+		return false
+	}
+	list, ok := split.AppendMetaSetFlags(nil, req.MetaFlags, split.ReservedFlags)
+	if !ok {
+		return false
+	}
+	s.storeMeta(x, req, affinity, flags, list)
+	return true
+}
+
+// storeMeta carries out a ms of a value that is split.
+func (s *splitter) storeMeta(x *Exchange, req *protocol.Request, affinity uint32, flags uint32, list []byte) {
+	x.Waits = true
+	var exptime int32
+	for f, arg, rest := protocol.NextFlag(req.MetaFlags); f != 0; f, arg, rest = protocol.NextFlag(rest) {
+		if f == 'T' {
+			v, _ := strconv.ParseInt(string(arg), 10, 32)
+			exptime = int32(v)
+		}
+	}
+	value := req.Value
+	req = owned(req)
+	s.p.run(affinity, func(o *op) {
+		home := s.home(req.Key)
+		var before, st step
+		m, why, ok := s.put(o, value, flags, exptime, func() { o.send(&before, home, gets(req.Key)) })
+		if !ok {
+			s.notStored(o, x, req, why)
+			return
+		}
+		final := *req
+		final.MetaFlags = list
+		final.Value = m.Append(nil)
+		final.ValueLen = len(final.Value)
+		o.ask(&st, home, &final)
+		old, known := s.open(&before)
+		switch {
+		case st.err == nil && st.status == protocol.StatusOK:
+			s.figures.Stored++
+			s.p.Shared.splitKeys.add(req.Key)
+			if known && old.Kind == split.Split {
+				s.clean(&old.Manifest)
+			}
+		case st.err == nil:
+			s.clean(&m)
+		}
+		s.finishStep(x, req, &st)
+	})
+}

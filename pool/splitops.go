@@ -1,0 +1,203 @@
+package pool
+
+import (
+	"bytes"
+	"strconv"
+
+	"mcproxy/backend"
+	"mcproxy/protocol"
+	"mcproxy/split"
+)
+
+func appendUint(dst []byte, v uint64) []byte { return strconv.AppendUint(dst, v, 10) }
+
+// reserved says whether an answer's value is the proxies' own: a manifest, or a wrapped value.
+func (p *Pool) reserved(r *protocol.Response) bool {
+	return p.splitter != nil && r.Status == protocol.StatusHit && r.ClientFlags == split.ReservedFlags && r.Key != nil
+}
+
+// getSplit answers a retrieval whose one unit r is reserved.
+func (p *Pool) getSplit(c *backend.Call, r *protocol.Response, deliver func(answer []byte, hit bool)) {
+	s := p.splitter
+	p.Shared.splitKeys.add(r.Key)
+	key, value, unique := r.Key, r.Value, r.Unique
+	if n, err := protocol.ParseRequest(c.Request(), &p.request); err != nil || n == 0 {
+		panic("pool: a request of our own does not parse: " + string(c.Request()))
+	}
+	item := reservedItem{key: key, value: value, unique: unique, verb: p.request.Verb, exptime: p.request.Exptime}
+	s.get(item, func(answer []byte, hit bool) {
+		if hit {
+			p.Figures.Hits++
+		} else {
+			p.Figures.Misses++
+		}
+		deliver(answer, hit)
+	})
+}
+
+// A reservedItem is an item with the reserved flags, in the answer to a retrieval.
+type reservedItem struct {
+	key, value []byte
+	unique     uint64
+	verb       protocol.Verb
+	exptime    int32 // of gat and gats
+}
+
+// get answers a retrieval of one key whose item carries the reserved flags. deliver gets the whole answer.
+func (s *splitter) get(item reservedItem, deliver func(answer []byte, hit bool)) {
+	stored, err := split.Open(split.ReservedFlags, item.value, s.cfg.MaxValue)
+	if err != nil {
+		s.figures.Damaged++
+		deliver([]byte(protocol.End), false)
+		return
+	}
+	key := bytes.Clone(item.key)
+	stored.Value = bytes.Clone(stored.Value)
+	var touch *int32
+	if item.verb == protocol.Gat || item.verb == protocol.Gats {
+		touch = &item.exptime
+	}
+	// The manifest has taken up to one timeout; another is left.
+	s.p.runBy(0, s.p.loop.Now+int64(s.p.Shared.timeout), func(o *op) {
+		it, ok := s.resolve(o, key, opened{stored, item.unique}, touch)
+		if !ok {
+			deliver([]byte(protocol.End), false)
+			return
+		}
+		answer := it.AppendValue(make([]byte, 0, len(it.Value)+len(key)+64), item.verb, key)
+		deliver(append(answer, protocol.End...), true)
+	})
+}
+
+// store carries out set, add, replace or cas of a value that is split: its chunks first, then the manifest by the client's
+// own verb.
+func (s *splitter) store(x *Exchange, req *protocol.Request, affinity uint32) {
+	x.Waits = true
+	value := req.Value
+	req = owned(req)
+	s.p.run(affinity, func(o *op) {
+		home := s.home(req.Key)
+		var before step
+		m, why, ok := s.put(o, value, req.ClientFlags, req.Exptime, func() { o.send(&before, home, gets(req.Key)) })
+		if !ok {
+			s.notStored(o, x, req, why)
+			return
+		}
+		var st step
+		manifest := m.Append(nil)
+		final := *req
+		final.ClientFlags, final.Value, final.ValueLen = split.ReservedFlags, manifest, len(manifest)
+		old, known := s.open(&before)
+		for tries := 0; ; tries++ {
+			swap := final
+			if known && old.Kind == split.Split && req.Verb == protocol.Set && tries < 4 {
+				swap.Verb, swap.Unique = protocol.CAS, old.unique // so that it is this generation that goes
+			}
+			o.ask(&st, home, &swap)
+			if swap.Verb == req.Verb || st.status != protocol.StatusExists && st.status != protocol.StatusNotFound {
+				break
+			}
+			o.ask(&before, home, gets(req.Key))
+			old, known = s.open(&before)
+		}
+		stored := st.err == nil && st.status == protocol.StatusStored
+		switch {
+		case stored:
+			s.figures.Stored++
+			s.p.Shared.splitKeys.add(req.Key)
+			if known && old.Kind == split.Split {
+				s.clean(&old.Manifest)
+			}
+		case st.err == nil:
+			s.clean(&m)
+		}
+		s.finishStep(x, req, &st)
+	})
+}
+
+// notStored answers a write whose chunks do not all stand. As after any write that failed, the old value does not come back.
+func (s *splitter) notStored(o *op, x *Exchange, req *protocol.Request, why *backend.Error) {
+	if req.Verb != protocol.Add {
+		var st step
+		o.ask(&st, s.home(req.Key), &protocol.Request{Verb: protocol.Delete, Key: req.Key, ValueLen: -1})
+	}
+	if why != nil {
+		s.p.fail(x, req, why)
+		return
+	}
+	answer := []byte(protocol.TooLarge)
+	if req.NoReply && !req.Verb.IsMeta() {
+		answer = nil
+	}
+	x.To.Finish(x, answer)
+}
+
+// replaces carries out a small write or a delete of a key whose value was split: its chunks go when the new state stands. It
+// is false for keys of which this process does not know that.
+func (s *splitter) replaces(x *Exchange, req *protocol.Request, affinity uint32) bool {
+	if !s.p.Shared.splitKeys.has(req.Key) || req.Verb == protocol.Add {
+		return false
+	}
+	if req.Verb == protocol.MetaDelete && (hasFlag(req.MetaFlags, 'I') || hasFlag(req.MetaFlags, 'x')) {
+		return false // the item stays
+	}
+	x.Waits = true
+	value := req.Value
+	req = owned(req)
+	s.p.run(affinity, func(o *op) {
+		home := s.home(req.Key)
+		var before, st step
+		final := *req
+		final.Value = value // sent before the first wait
+		o.send(&before, home, gets(req.Key))
+		o.send(&st, home, &final)
+		o.wait()
+		old, known := s.open(&before)
+		if changed := st.err == nil && (st.status == protocol.StatusStored || st.status == protocol.StatusDeleted || st.status == protocol.StatusOK); changed {
+			s.p.Shared.splitKeys.remove(req.Key)
+			if known && old.Kind == split.Split {
+				s.clean(&old.Manifest)
+			}
+		}
+		s.finishStep(x, req, &st)
+	})
+	return true
+}
+
+// touch gives a value another lifetime. It reads the item on the way, by gat, to know whether there are chunks to touch: mg would
+// tell with fewer bytes, but take the token of an item that waits to be recached.
+func (s *splitter) touch(x *Exchange, req *protocol.Request, affinity uint32) {
+	x.Waits = true
+	req = owned(req)
+	s.p.run(affinity, func(o *op) {
+		gat := gets(req.Key)
+		gat.Verb, gat.Exptime = protocol.Gats, req.Exptime
+		var st step
+		o.ask(&st, s.home(req.Key), gat)
+		if it, ok := s.open(&st); ok && it.Kind == split.Split {
+			s.touchChunks(o, &it.Manifest, req.Exptime)
+		}
+		switch {
+		case st.err != nil, st.status.IsError():
+			s.finishStep(x, req, &st)
+		case st.status == protocol.StatusHit:
+			s.finish(x, []byte(protocol.Touched), protocol.StatusTouched)
+		default:
+			s.finish(x, []byte(protocol.NotFound), protocol.StatusNotFound)
+		}
+	})
+}
+
+func (s *splitter) touchChunks(o *op, m *split.Manifest, exptime int32) {
+	steps := make([]step, m.Count*m.Copies)
+	var key []byte
+	for i := range m.Count {
+		for c := range m.Copies {
+			if server := m.Server(i, c); server < len(s.bulk) {
+				key = m.AppendChunkKey(key[:0], i, c)
+				o.send(&steps[i*m.Copies+c], s.bulk[server], &protocol.Request{Verb: protocol.Touch, Key: key, Exptime: exptime, ValueLen: -1})
+			}
+		}
+	}
+	o.wait()
+}

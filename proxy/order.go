@@ -1,0 +1,75 @@
+package proxy
+
+import (
+	"mcproxy/hotkey"
+	"mcproxy/pool"
+	"mcproxy/protocol"
+)
+
+// What a client pipelines takes effect in its order. Requests to one backend are in order on their conn. But a get may share a
+// fetch that was asked before (Exchange.Alone, Exchange.Waits), and a split value takes several calls: then what comes later
+// waits here.
+
+// overtakes says whether a write must wait for reads of the same client: where values may be split a read takes several calls,
+// and the write would be there before the last. It keeps book of the reads.
+func (s *session) overtakes(req *protocol.Request) bool {
+	if !s.w.splits {
+		return false
+	}
+	if s.reads == 0 {
+		s.reading, s.blocked = [4]uint64{}, false
+	}
+	if req.Verb == protocol.FlushAll {
+		return s.reads > 0
+	}
+	if len(req.Key) == 0 {
+		return false
+	}
+	if req.NumKeys <= 1 {
+		return s.overtakesKey(req, req.Key)
+	}
+	for key, rest := protocol.NextKey(req.Keys); key != nil; key, rest = protocol.NextKey(rest) {
+		if s.overtakesKey(req, key) {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *session) overtakesKey(req *protocol.Request, key []byte) bool {
+	h := hotkey.Hash(key)
+	word, bit := &s.reading[h>>6&3], uint64(1)<<(h&63)
+	if changes := req.Verb.IsWrite() || req.Verb == protocol.Gat || req.Verb == protocol.Gats || req.Verb == protocol.MetaGet; changes {
+		if s.reads > 0 && *word&bit != 0 { // a lifetime in the past is as good as a delete
+			return true
+		}
+	}
+	if req.Verb.IsRead() {
+		*word |= bit
+	}
+	return false
+}
+
+// do hands a request of one key to its pool.
+func (s *session) do(x *pool.Exchange, req *protocol.Request) {
+	s.starting = x // it may be finished at once
+	s.w.poolFor(req.Key).Do(x, req, s.affinity)
+	s.starting = nil
+	if x.Waits {
+		s.waits++
+	}
+}
+
+// change counts an exchange that may change what a get finds, until it is finished: the client's gets behind it read alone.
+// value is the length of its value in bytes.
+func (s *session) change(x *pool.Exchange, value int) {
+	x.Size = 1 + value // more than 0, so that it is known when it ends
+	s.flight += x.Size
+	s.writes++
+}
+
+// markRead notes an exchange that reads.
+func (s *session) markRead(x *pool.Exchange) {
+	x.Reads = true
+	s.reads++
+}
