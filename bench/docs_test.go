@@ -20,8 +20,7 @@ func fields(of reflect.Type, names map[string]bool) {
 		if of.Implements(reflect.TypeFor[json.Marshaler]()) {
 			return // the options, whose names are the flags'
 		}
-		for i := range of.NumField() {
-			field := of.Field(i)
+		for field := range of.Fields() {
 			if !field.IsExported() {
 				continue
 			}
