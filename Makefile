@@ -57,7 +57,7 @@ bench-rivals: ## Compare mcproxy with other proxies, an hour and a half, and wri
 
 soak-differential: ## Compare 10 million random commands through the proxy with memcached's own answers
 	@scripts/install-packages memcached
-	$(GO) test ./internal/e2e -run TestDifferential -timeout 0 -v -commands=$(strip $(COMMANDS))
+	$(GO) test ./internal/e2e -run '^TestDifferential$$' -timeout 0 -v -commands=$(strip $(COMMANDS))
 
 install-test-deps: ## Install what the tests need (as root or with sudo; nothing to do when all is there)
 	@scripts/install-packages memcached nutcracker python3-memcache python3-pymemcache python3-pylibmc libmemcached-tools strace gcc

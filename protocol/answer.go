@@ -26,7 +26,6 @@ const (
 	OpaqueTooLong = "CLIENT_ERROR opaque token too long\r\n"
 	NotAllowed    = "CLIENT_ERROR command not allowed through a proxy\r\n"
 	TooLarge      = "SERVER_ERROR object too large for cache\r\n"
-	OutOfMemory   = "SERVER_ERROR out of memory storing object\r\n"
 )
 
 // Suppressed says whether the answer of that status to a quiet request (NoReply) of that verb is not sent to the client.
