@@ -21,6 +21,8 @@ type Pool struct {
 	free [classes][][]byte
 	low  [classes]int // the fewest free slices of the class since the last Trim: nobody needed those
 	kept int          // bytes in free
+
+	dropped uint64 // bytes left to the garbage collector
 }
 
 // Get gives an empty slice with room for at least n bytes.
@@ -44,6 +46,7 @@ func (p *Pool) Get(n int) []byte {
 func (p *Pool) Put(b []byte) {
 	n := cap(b)
 	if n < 1<<minShift || n > 1<<maxShift || n&(n-1) != 0 || p.kept+n > p.Limit {
+		p.dropped += uint64(n)
 		return
 	}
 	c := bits.Len(uint(n)) - 1 - minShift
@@ -75,6 +78,7 @@ func (p *Pool) Trim() int {
 		// The oldest lie at the front and are the coldest, but the order does not matter to the owner.
 		for i := keep; i < len(p.free[c]); i++ {
 			p.kept -= cap(p.free[c][i])
+			p.dropped += uint64(cap(p.free[c][i]))
 			p.free[c][i] = nil
 		}
 		p.free[c] = p.free[c][:keep]
@@ -82,6 +86,9 @@ func (p *Pool) Trim() int {
 	}
 	return p.kept
 }
+
+// Dropped is how many bytes were ever left to the garbage collector.
+func (p *Pool) Dropped() uint64 { return p.dropped }
 
 func classFor(n int) int {
 	if n <= 1<<minShift {

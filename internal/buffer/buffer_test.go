@@ -76,3 +76,21 @@ func TestSteadyUseAllocatesNothing(t *testing.T) {
 		t.Errorf("%v allocations a run, want 0", n)
 	}
 }
+
+func TestDroppedCounts(t *testing.T) {
+	p := &buffer.Pool{Limit: 5000}
+	p.Put(make([]byte, 0, 4096))
+	if p.Dropped() != 0 {
+		t.Errorf("%d bytes dropped below the limit", p.Dropped())
+	}
+	p.Put(make([]byte, 0, 4096))  // over the limit
+	p.Put(make([]byte, 0, 1<<23)) // over the largest class
+	if want := uint64(4096 + 1<<23); p.Dropped() != want {
+		t.Errorf("%d bytes dropped, want %d", p.Dropped(), want)
+	}
+	p.Trim()
+	p.Trim() // nobody needed the first
+	if want := uint64(2*4096 + 1<<23); p.Dropped() != want {
+		t.Errorf("%d bytes dropped after Trim, want %d", p.Dropped(), want)
+	}
+}

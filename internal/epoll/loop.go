@@ -58,7 +58,7 @@ type Tag uint64
 
 const (
 	scratchBytes = 64 << 10
-	keepBuffers  = 8 << 20 // bytes of free buffers a loop keeps
+	keepBuffers  = 64 << 20 // bytes of free buffers a loop keeps from one Trim to the next
 )
 
 // New makes a loop over k.
