@@ -67,6 +67,10 @@ func figures() proxy.Snapshot {
 			{
 				Name: "main", Requests: map[string]uint64{"get": 21, "set": 22}, Hits: 23, Misses: 24, Failures: 25,
 				Fetches: 26, Joined: 27, HotKeys: map[string]int{"read-hot": 2, "byte-hot": 1}, HotShare: 0.5, Promoted: 28, Demoted: 29,
+				Split: proxy.SplitFigures{
+					Stored: 51, Wrapped: 52, Read: 53, ChunksWritten: 54, ChunksRead: 55, ChunksMissing: 56, Retried: 57, Cleaned: 58, Dead: 59,
+					Damaged: 60, Refused: 61, TooLarge: 62,
+				},
 				Backends: []proxy.BackendFigures{
 					{
 						Name: "a", Address: "127.0.0.1:11211", Version: "1.6.18", State: "up", Conns: 31, Pending: 32, Calls: 33,

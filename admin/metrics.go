@@ -81,7 +81,7 @@ type collector struct {
 
 func newCollector(source Source) *collector {
 	c := &collector{source: source}
-	c.families = slices.Concat(processFamilies(), clientFamilies(), poolFamilies(), hotKeyFamilies(), backendFamilies())
+	c.families = slices.Concat(processFamilies(), clientFamilies(), poolFamilies(), hotKeyFamilies(), splitFamilies(), backendFamilies())
 	for _, f := range c.families {
 		c.descs = append(c.descs, prometheus.NewDesc(f.name, f.help, f.labels, nil))
 	}
@@ -271,14 +271,14 @@ func hotKeyFamilies() []family {
 			}
 		}}
 	}
-	// hottest makes a family of one value for each of the hot keys that are labels.
-	hottest := func(name, help string, read func(k *proxy.HotKey) float64) family {
-		return family{name, prometheus.GaugeValue, help, []string{"pool", "key"}, func(f *figures, emit emit) {
+	// hottest makes a family of one value for each of the hot keys that are labels, with their kind as one more if more names it.
+	hottest := func(name, help string, read func(k *proxy.HotKey) float64, more ...string) family {
+		return family{name, prometheus.GaugeValue, help, append([]string{"pool", "key"}, more...), func(f *figures, emit emit) {
 			for i := range f.hotKeys {
 				left := maxKeyLabels
 				for j := range f.hotKeys[i].Keys {
 					if k := &f.hotKeys[i].Keys[j]; k.Hot && left > 0 {
-						emit(read(k), f.hotKeys[i].Pool, k.Name())
+						emit(read(k), []string{f.hotKeys[i].Pool, k.Name(), k.Kind}[:2+len(more)]...)
 						left--
 					}
 				}
@@ -307,6 +307,8 @@ func hotKeyFamilies() []family {
 			func(k *proxy.HotKey) float64 { return k.Ops }),
 		hottest("mcproxy_hot_key_bytes_per_second", "Bytes of values a second, both ways, for each of the hottest keys, at most 20 of a pool.",
 			func(k *proxy.HotKey) float64 { return k.Bytes }),
+		hottest("mcproxy_hot_key_share", "The share of the pool's cost, 0 to 1, that each of the hottest keys has, at most 20 of a pool.",
+			func(k *proxy.HotKey) float64 { return k.Share }, "kind"),
 		each("mcproxy_coalesced_reads_total", prometheus.CounterValue, "Gets that joined another get's fetch, so that no backend was asked.",
 			func(p *proxy.PoolFigures) float64 { return float64(p.Joined) }),
 		each("mcproxy_coalesced_fetches_total", prometheus.CounterValue, "Gets that were sent to a backend and that other gets could join.",

@@ -50,6 +50,7 @@ type SplitFigures struct {
 	Dead          uint64 // manifests without their chunks, deleted
 	Damaged       uint64 // items with the reserved flags that are no manifest, values whose checksum was wrong
 	Refused       uint64 // requests with a reserved key
+	TooLarge      uint64 // values refused because they are longer than the longest that is split
 }
 
 func newSplitter(p *Pool) *splitter {
@@ -177,6 +178,7 @@ func gets(key []byte) *protocol.Request {
 func (s *splitter) put(o *op, value []byte, flags uint32, exptime int32, also ...func()) (m split.Manifest, why *backend.Error, ok bool) {
 	g, err := split.Plan(len(value), s.options)
 	if err != nil {
+		s.figures.TooLarge++
 		for _, f := range also {
 			f()
 		}

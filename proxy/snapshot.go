@@ -3,6 +3,8 @@ package proxy
 import (
 	"fmt"
 	"time"
+
+	"mcproxy/pool"
 )
 
 // A Snapshot is the process's figures at one moment, summed over the workers. It is the caller's own copy.
@@ -25,6 +27,9 @@ type ClientFigures struct {
 	Refused  uint64 // lines answered with an error by the proxy itself
 }
 
+// SplitFigures count what was done with a pool's large values.
+type SplitFigures = pool.SplitFigures
+
 // PoolFigures are one pool's.
 type PoolFigures struct {
 	Name     string
@@ -34,6 +39,8 @@ type PoolFigures struct {
 	Failures uint64            // requests (or a multi-key request's fragments) whose backend did not answer
 	Fetches  uint64            // gets sent to backends that other clients' gets could join
 	Joined   uint64            // gets that were answered by another client's fetch
+
+	Split SplitFigures
 
 	HotKeys  map[string]int // keys that are hot now, by kind ("read-hot", "write-hot", "byte-hot")
 	HotShare float64        // of the pool's cost, by the heaviest hot key; 0..1

@@ -207,8 +207,12 @@ func (w *worker) collect(to *Snapshot) {
 		t.Failures += p.Figures.Failures
 		t.Fetches += p.Figures.Fetches
 		t.Joined += p.Figures.Joined
+		t.Split.Add(&p.Figures.Split)
 		for j, pl := range p.Pipelines {
 			t.Backends[j].add(pl)
+			if bulk := p.Bulk(j); bulk != nil {
+				t.Backends[j].add(bulk)
+			}
 		}
 	}
 }

@@ -1,0 +1,52 @@
+package admin
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"mcproxy/proxy"
+)
+
+// splitFamilies tell what was done with large values.
+func splitFamilies() []family {
+	// each makes a family of one value a pool.
+	each := func(name, help string, read func(s *proxy.SplitFigures) uint64) family {
+		return family{name, prometheus.CounterValue, help, []string{"pool"}, func(f *figures, emit emit) {
+			for i := range f.Pools {
+				emit(float64(read(&f.Pools[i].Split)), f.Pools[i].Name)
+			}
+		}}
+	}
+	return []family{
+		{
+			"mcproxy_split_values_total", prometheus.CounterValue,
+			"Values that needed more than to be passed on, by what was done: stored (in chunks); wrapped (behind a head, because a client used " +
+				"the reserved flags); read (put together); too-large (refused, because they are longer than max_value).",
+			[]string{"pool", "action"},
+			func(f *figures, emit emit) {
+				for i := range f.Pools {
+					name, s := f.Pools[i].Name, &f.Pools[i].Split
+					emit(float64(s.Stored), name, "stored")
+					emit(float64(s.Wrapped), name, "wrapped")
+					emit(float64(s.Read), name, "read")
+					emit(float64(s.TooLarge), name, "too-large")
+				}
+			},
+		},
+		each("mcproxy_split_chunks_written_total", "Chunks that were written, copies included.",
+			func(s *proxy.SplitFigures) uint64 { return s.ChunksWritten }),
+		each("mcproxy_split_chunks_read_total", "Chunks that backends were asked for.",
+			func(s *proxy.SplitFigures) uint64 { return s.ChunksRead }),
+		each("mcproxy_split_chunks_missing_total", "Reads of chunks that were not there, were another value's or were cut short.",
+			func(s *proxy.SplitFigures) uint64 { return s.ChunksMissing }),
+		each("mcproxy_split_retries_total", "Manifests that were read again, because chunks were missing or did not fit.",
+			func(s *proxy.SplitFigures) uint64 { return s.Retried }),
+		each("mcproxy_split_chunks_cleaned_total", "Chunks of values replaced, deleted or not finished that were deleted.",
+			func(s *proxy.SplitFigures) uint64 { return s.Cleaned }),
+		each("mcproxy_split_dead_manifests_total", "Manifests that were deleted because their chunks are gone.",
+			func(s *proxy.SplitFigures) uint64 { return s.Dead }),
+		each("mcproxy_split_damaged_total", "Items with the reserved flags that are nothing of a proxy's, and values whose checksum was wrong.",
+			func(s *proxy.SplitFigures) uint64 { return s.Damaged }),
+		each("mcproxy_split_reserved_keys_total", "Requests refused because their key begins with the reserved prefix.",
+			func(s *proxy.SplitFigures) uint64 { return s.Refused }),
+	}
+}
