@@ -1,117 +1,73 @@
 package main
 
 import (
-	"math"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-)
 
-func TestSpread(t *testing.T) {
-	for _, test := range []struct {
-		values []float64
-		want   spread
-	}{
-		{[]float64{3}, spread{3, 3, 3, 1}},
-		{[]float64{5, 1, 3}, spread{3, 1, 5, 3}},
-		{[]float64{8, 2, 4, 1}, spread{3, 1, 8, 4}},
-	} {
-		before := append([]float64(nil), test.values...)
-		if got := spreadOf(test.values); got != test.want {
-			t.Errorf("spreadOf(%v) = %+v, want %+v", test.values, got, test.want)
-		}
-		if !cmp.Equal(before, test.values) {
-			t.Errorf("spreadOf changed %v to %v", before, test.values)
-		}
-	}
-	if got := spreadOf(nil); !math.IsNaN(got.median) || got.n != 0 {
-		t.Errorf("spreadOf nothing = %+v, want NaN", got)
-	}
-}
+	"mcproxy/bench/rig"
+)
 
 // The median of ratios is not the ratio of medians.
 func TestRatios(t *testing.T) {
-	pairs := []pair{{sample{user: 1}, sample{user: 1}}, {sample{user: 2}, sample{user: 8}}, {sample{user: 6}, sample{user: 3}}}
-	want := spread{1, 0.25, 2, 3}
+	pairs := []pair{{rig.Sample{User: 1}, rig.Sample{User: 1}}, {rig.Sample{User: 2}, rig.Sample{User: 8}}, {rig.Sample{User: 6}, rig.Sample{User: 3}}}
+	want := rig.Spread{Median: 1, Low: 0.25, High: 2, N: 3}
 	if got := ratios(pairs, measureOf(userTime).of); got != want {
 		t.Errorf("ratios = %+v, want %+v", got, want)
 	}
-	total := []pair{{sample{user: 1, system: 2}, sample{user: 2, system: 4}}}
-	if got := ratios(total, measureOf(totalTime).of); got.median != 0.5 {
+	total := []pair{{rig.Sample{User: 1, System: 2}, rig.Sample{User: 2, System: 4}}}
+	if got := ratios(total, measureOf(totalTime).of); got.Median != 0.5 {
 		t.Errorf("ratios of user + system = %+v, want 0.5", got)
 	}
 }
 
 func TestJudge(t *testing.T) {
-	pairsOf := func(user float64) []pair { return []pair{{sample{user: user}, sample{user: 1}}} }
+	pairsOf := func(user float64) []pair { return []pair{{rig.Sample{User: user}, rig.Sample{User: 1}}} }
 	all := []compared{
-		{proxy{name: nutcracker, family: nutcracker}, pairsOf(0.5)},
-		{proxy{name: nutcrackerBig, family: nutcracker}, pairsOf(0.51)},
-		{proxy{name: "mine"}, pairsOf(0.1)},
+		{rig.Proxy{Name: nutcracker, Family: nutcracker}, pairsOf(0.5)},
+		{rig.Proxy{Name: nutcrackerBig, Family: nutcracker}, pairsOf(0.51)},
+		{rig.Proxy{Name: "mine"}, pairsOf(0.1)},
 	}
 	targets := []target{{nutcracker, userTime, 0.5}, {haproxy, userTime, 0.75}}
 	verdicts := judge(traffic{label: "big"}, targets, all)
 	want := [][]string{
 		{"big: user time : nutcracker ≤ 0.50", "0.50", "0.50..0.50", "yes"},
 		{"big: user time : nutcracker-64k ≤ 0.50", "0.51", "0.51..0.51", "**no**"},
-		{"big: user time : haproxy ≤ 0.75", unmeasured, unmeasured, "**no**"},
+		{"big: user time : haproxy ≤ 0.75", rig.Unmeasured, rig.Unmeasured, "**no**"},
 	}
-	if diff := cmp.Diff(want, verdictTable(verdicts).rows); diff != "" {
+	if diff := cmp.Diff(want, rig.VerdictTable(verdicts).Rows); diff != "" {
 		t.Errorf("verdicts (-want +got):\n%s", diff)
 	}
-	strict := verdict{limit: 1.15, below: true, figure: spreadOf([]float64{1.15}), text: ratio}
-	if strict.reached() || strict.target() != " < 1.15" {
-		t.Errorf("%q: 1.15 is below 1.15", strict.target())
-	}
-}
-
-func TestMarkdown(t *testing.T) {
-	var b strings.Builder
-	table{title: "times", head: []string{"proxy", "µs"}, rows: [][]string{{"a|b", "1.5 µs"}, {"c", "10 µs"}}}.markdown(&b)
-	want := "times\n\n| proxy | µs |\n| --- | ---: |\n| a\\|b | 1.5 µs |\n| c | 10 µs |\n\n"
-	if got := b.String(); got != want {
-		t.Errorf("markdown:\n%s\nwant\n%s", got, want)
-	}
-}
-
-func TestUnits(t *testing.T) {
-	for _, test := range []struct{ got, want string }{
-		{spreadOf([]float64{2e-4, 1.5e-3, 9e-4}).format(duration), "900 µs (200 µs..1.50 ms)"},
-		{spreadOf([]float64{2e-4, 3e-4, 9e-4}).format(duration), "300 µs (200..900 µs)"},
-		{spreadOf([]float64{3 << 20}).format(mebibytes), "3.0 MiB"},
-		{spreadOf([]float64{0.5, 1.25}).format(ratio), "0.88 (0.50..1.25)"},
-		{spreadOf(nil).format(ratio), unmeasured},
-	} {
-		if test.got != test.want {
-			t.Errorf("got %q, want %q", test.got, test.want)
-		}
+	strict := rig.Verdict{Limit: 1.15, Below: true, Figure: rig.SpreadOf([]float64{1.15}), Text: rig.Ratio}
+	if strict.Reached() || strict.Target() != " < 1.15" {
+		t.Errorf("%q: 1.15 is below 1.15", strict.Target())
 	}
 }
 
 // TestPage computes the page of a load with known figures, and of one that failed.
 func TestPage(t *testing.T) {
 	pairs := []pair{
-		{sample{user: 1, system: 9, rate: 1000}, sample{user: 4, system: 8, rate: 500}},
-		{sample{user: 1, system: 7, rate: 1000}, sample{user: 2, system: 8, rate: 500, lost: 3}},
+		{rig.Sample{User: 1, System: 9, Rate: 1000}, rig.Sample{User: 4, System: 8, Rate: 500}},
+		{rig.Sample{User: 1, System: 7, Rate: 1000}, rig.Sample{User: 2, System: 8, Rate: 500, Lost: 3}},
 	}
-	all := []compared{{proxy{name: nutcracker, family: nutcracker}, pairs}}
+	all := []compared{{rig.Proxy{Name: nutcracker, Family: nutcracker}, pairs}}
 	l := loads()[0]
-	good := &findings{verdicts: judge(l.traffic[0], l.targets, all), tables: []table{ratiosTable("", all)}, notes: []string{"A note."}}
+	good := &rig.Findings{Verdicts: judge(l.traffic[0], l.targets, all), Tables: []rig.Table{ratiosTable("", all)}, Notes: []string{"A note."}}
 	r := &report{
-		h:     &harness{opts: &options{pairs: 2, duration: time.Second}, cores: []int{0, 1}},
+		h:     &harness{&rig.Machine{Cores: []int{0, 1}}, &options{pairs: 2, duration: time.Second}},
 		begun: time.Date(2026, 1, 2, 3, 4, 0, 0, time.UTC),
 		outcomes: []outcome{
 			{load: l, findings: good},
-			{load: loads()[1], findings: &findings{}, err: errNoFigures{}},
+			{load: loads()[1], findings: &rig.Findings{}, err: errNoFigures{}},
 		},
 	}
 	want := [][]string{
 		{"W1", l.title, l.toReach, "user time : nutcracker 0.38 (0.25..0.50); user + system : nutcracker 0.82 (0.80..0.83)", "yes"},
 		{"W2", loads()[1].title, loads()[1].toReach, "not measured to the end", "**no**"},
 	}
-	if diff := cmp.Diff(want, r.summary().rows); diff != "" {
+	if diff := cmp.Diff(want, r.summary().Rows); diff != "" {
 		t.Errorf("summary (-want +got):\n%s", diff)
 	}
 	page := r.markdown()

@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
+
+	"mcproxy/bench/rig"
 )
 
 // maxGrowth is the ratio of user times under which a range is said not to matter.
@@ -47,15 +49,15 @@ func steps(cores int) []step {
 }
 
 // growth measures how user time a request grows over ranges.
-func growth(ctx context.Context, h *harness, f *findings) error {
-	result := table{
-		title: "the second point : the first, of each pair: median (min..max)",
-		head:  []string{"proxy", "range"},
+func growth(ctx context.Context, h *harness, f *rig.Findings) error {
+	result := rig.Table{
+		Title: "the second point : the first, of each pair: median (min..max)",
+		Head:  []string{"proxy", "range"},
 	}
 	for _, m := range measures() {
-		result.head = append(result.head, m.name)
+		result.Head = append(result.Head, m.name)
 	}
-	for _, s := range steps(len(h.cores)) {
+	for _, s := range steps(len(h.Cores)) {
 		if s.family != ours && !h.starts(s.family) {
 			continue
 		}
@@ -65,24 +67,24 @@ func growth(ctx context.Context, h *harness, f *findings) error {
 		}
 		row := []string{s.family, s.name}
 		for _, m := range measures() {
-			row = append(row, ratios(pairs, m.of).format(ratio))
+			row = append(row, ratios(pairs, m.of).Format(rig.Ratio))
 		}
-		result.rows = append(result.rows, row)
+		result.Rows = append(result.Rows, row)
 		if s.family == ours {
-			f.verdicts = append(f.verdicts, verdict{
-				what: s.name + ", user time", limit: maxGrowth, below: true, text: ratio,
-				figure: ratios(pairs, measureOf(userTime).of),
+			f.Verdicts = append(f.Verdicts, rig.Verdict{
+				What: s.name + ", user time", Limit: maxGrowth, Below: true, Text: rig.Ratio,
+				Figure: ratios(pairs, measureOf(userTime).of),
 			})
 		}
 	}
-	f.tables = append(f.tables, result)
-	f.note("Where all cores go to workers, the last one has the load on it as well.")
+	f.Tables = append(f.Tables, result)
+	f.Note("Where all cores go to workers, the last one has the load on it as well.")
 	return nil
 }
 
 // grow measures the two points of a step in turn. Its pairs hold the second point first, so that their ratios are growth.
 func (h *harness) grow(ctx context.Context, s step) ([]pair, error) {
-	if err := h.needDescriptors(max(s.from.conns, s.to.conns)); err != nil {
+	if err := h.NeedDescriptors(max(s.from.conns, s.to.conns)); err != nil {
 		return nil, err
 	}
 	from, closeFrom, err := h.settle(ctx, s.family, s.from)
@@ -109,19 +111,19 @@ func (h *harness) settle(ctx context.Context, family string, s setting) (subject
 	if err != nil {
 		return subject{}, nil, err
 	}
-	var p proxy
+	var p rig.Proxy
 	if family == ours {
 		p, err = fl.startMcproxy(ctx, s.workers)
 	} else {
-		p, err = fl.startNutcracker(ctx, nutcracker, 0)
+		p, err = fl.StartNutcracker(ctx, nutcracker, 0)
 	}
 	t := smallValues(s.conns, 1)
 	if err == nil {
-		err = h.fill(ctx, t, []string{p.address})
+		err = h.fill(ctx, t, []string{p.Address})
 	}
 	if err != nil {
-		fl.close()
+		fl.Close()
 		return subject{}, nil, err
 	}
-	return subject{p, t}, fl.close, nil
+	return subject{p, t}, fl.Close, nil
 }

@@ -1,6 +1,10 @@
 package main
 
-import "context"
+import (
+	"context"
+
+	"mcproxy/bench/rig"
+)
 
 // A load is what is measured, and what it is to reach.
 type load struct {
@@ -11,7 +15,7 @@ type load struct {
 	traffic []traffic
 	targets []target
 	// also measures what pairs do not show; may be nil.
-	also func(context.Context, *harness, *findings) error
+	also func(context.Context, *harness, *rig.Findings) error
 }
 
 // The memcacheds behind the proxies, where a load does not say otherwise.

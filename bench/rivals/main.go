@@ -3,9 +3,8 @@
 //
 //	loads        W1 … W8 and what each is to reach
 //	  harness    runs a load: alternating pairs (compare), ranges (growth), idle clients, system calls
-//	    fleet    the memcacheds and proxies of one load, as children on cores of their own
-//	    sample   one run of "mcproxy bench" against one proxy, and what the proxy used meanwhile, from /proc
-//	  findings   figures against targets, and tables
+//	    fleet    the memcacheds and proxies of one load; package rig has the processes, the runs and the tables
+//	  findings   figures against targets
 //	report       the page that is written
 //
 // It needs the programs alone, and knows nothing of mcproxy but its command line, its configuration file and the load
@@ -48,7 +47,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	defer h.close()
+	defer h.Close()
 	r, err := newReport(ctx, h, time.Now())
 	if err != nil {
 		return err
@@ -67,7 +66,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if err := r.write(file); err != nil {
 		return errors.Join(failed, err)
 	}
-	h.say("written to %s", file)
+	h.Say("written to %s", file)
 	return failed
 }
 
@@ -78,7 +77,7 @@ func (h *harness) measureAll(ctx context.Context, r *report) error {
 		if !h.chosen(l.name) {
 			continue
 		}
-		h.say("%s: %s", l.name, l.title)
+		h.Say("%s: %s", l.name, l.title)
 		f, err := h.measure(ctx, l)
 		if ctx.Err() != nil {
 			r.interrupted = true
@@ -87,7 +86,7 @@ func (h *harness) measureAll(ctx context.Context, r *report) error {
 		if err != nil {
 			err = fmt.Errorf("%s: %w", l.name, err)
 			failed = append(failed, err)
-			h.say("%v", err)
+			h.Say("%v", err)
 		}
 		r.outcomes = append(r.outcomes, outcome{load: l, findings: f, err: err})
 	}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"math"
 	"os"
 	"os/exec"
@@ -16,6 +15,8 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"mcproxy/bench/rig"
 )
 
 // A child that is not waited for is a goroutine that leaks.
@@ -100,22 +101,22 @@ func TestRealStrace(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer h.close()
+	defer h.Close()
 	fl, err := h.startFleet(t.Context(), 1, 64)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer fl.close()
+	defer fl.Close()
 	mcproxy, rivals, err := fl.startAll(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	lone := traffic{conns: 1, pipeline: 1, keys: 10, multiget: 1, valueSize: 100}
-	if err := h.fill(t.Context(), lone, fl.memcacheds); err != nil {
+	if err := h.fill(t.Context(), lone, fl.Memcacheds); err != nil {
 		t.Fatal(err)
 	}
 	for _, test := range []struct {
-		proxy proxy
+		proxy rig.Proxy
 		want  float64 // read in their sources: two turns, each with a wait, a read and a write; twemproxy has six more
 	}{{mcproxy, 6}, {rivals[0], 12}} {
 		got, err := h.callsPerRequest(t.Context(), subject{test.proxy, lone}, 200)
@@ -123,7 +124,7 @@ func TestRealStrace(t *testing.T) {
 			t.Fatal(err)
 		}
 		if n := got.carrying().total(); math.Abs(n-test.want) > 0.5 {
-			t.Errorf("%s: %.2f system calls for a lone get, want %v: %v", test.proxy.name, n, test.want, got)
+			t.Errorf("%s: %.2f system calls for a lone get, want %v: %v", test.proxy.Name, n, test.want, got)
 		}
 	}
 }
@@ -188,14 +189,14 @@ func childrenOf(t *testing.T, pid int) []string {
 
 // A waiter closes found when the word is written.
 type waiter struct {
-	tail
+	rig.Tail
 	word  string
 	found chan struct{}
 	seen  bool
 }
 
 func (w *waiter) Write(p []byte) (int, error) {
-	n, err := w.tail.Write(p)
+	n, err := w.Tail.Write(p)
 	if !w.seen && strings.Contains(w.String(), w.word) {
 		w.seen = true
 		close(w.found)
@@ -215,33 +216,5 @@ func TestMissing(t *testing.T) {
 				t.Errorf("run(%q) = %v, want an error with %q", args, err, test.want)
 			}
 		})
-	}
-	t.Run("a program", func(t *testing.T) {
-		if path, err := findProgram("no-such-program"); err == nil || !strings.Contains(err.Error(), "install Debian's package no-such-program") {
-			t.Errorf("findProgram = %q, %v, want an error that names the package", path, err)
-		}
-	})
-}
-
-// TestOneCore runs where one CPU may be used.
-func TestOneCore(t *testing.T) {
-	if len(os.Args) > 1 && os.Getenv("RIVALS_ONE_CORE") != "" {
-		_, err := newHarness(t.Context(), &options{binary: os.Args[0]}, &bytes.Buffer{})
-		fmt.Printf("newHarness: %v\n", err)
-		return
-	}
-	list, err := allowedCores("self")
-	if err != nil {
-		t.Fatal(err)
-	}
-	cores, err := parseCores(list)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command("taskset", "-c", strconv.Itoa(cores[0]), os.Args[0], "-test.run=^TestOneCore$", "-test.v")
-	cmd.Env = append(os.Environ(), "RIVALS_ONE_CORE=yes")
-	out, err := cmd.CombinedOutput()
-	if err != nil || !strings.Contains(string(out), "needs at least 2, one for the proxy") {
-		t.Errorf("on one core: %v\n%s", err, out)
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net"
 	"time"
+
+	"mcproxy/bench/rig"
 )
 
 // How long a proxy may take to give memory back, and how often one looks.
@@ -21,7 +23,7 @@ const memoryRounds = 3
 func waitResident(ctx context.Context, pid int, enough float64) (resident float64, took time.Duration, err error) {
 	begun := time.Now()
 	for {
-		bytes, err := readResident(pid)
+		bytes, err := rig.ReadResident(pid)
 		took = time.Since(begun)
 		if err != nil || float64(bytes) <= enough || took >= settleTimeout {
 			return float64(bytes), took, err
@@ -44,38 +46,38 @@ type remains struct {
 }
 
 // memoryAfterwards measures what multi-gets of 33,000 keys leave behind in a proxy.
-func memoryAfterwards(ctx context.Context, h *harness, f *findings) error {
-	result := table{
-		title: "33,000 keys: resident memory, median (min..max) of fresh processes",
-		head:  []string{"proxy", "before", "peak", "after", "after : before", "seconds until then"},
+func memoryAfterwards(ctx context.Context, h *harness, f *rig.Findings) error {
+	result := rig.Table{
+		Title: "33,000 keys: resident memory, median (min..max) of fresh processes",
+		Head:  []string{"proxy", "before", "peak", "after", "after : before", "seconds until then"},
 	}
 	for i, c := range h.candidates() {
 		var before, peak, after, ratios, took []float64
 		for range min(h.opts.pairs, memoryRounds) {
 			var r remains
-			err := h.persist(ctx, func() (err error) {
+			err := h.Persist(ctx, func() (err error) {
 				r, err = h.remains(ctx, c)
 				return err
 			})
 			if err != nil {
 				return fmt.Errorf("%s: %w", c.name, err)
 			}
-			h.say("%s: %s before, %s at most, %s after %.1f s", c.name, mebibytes(r.before), mebibytes(r.peak), mebibytes(r.after), r.took.Seconds())
+			h.Say("%s: %s before, %s at most, %s after %.1f s", c.name, rig.Mebibytes(r.before), rig.Mebibytes(r.peak), rig.Mebibytes(r.after), r.took.Seconds())
 			before, peak, after = append(before, r.before), append(peak, r.peak), append(after, r.after)
 			ratios, took = append(ratios, r.after/r.before), append(took, r.took.Seconds())
 		}
-		result.rows = append(result.rows, []string{
-			c.name, spreadOf(before).format(mebibytes), spreadOf(peak).format(mebibytes), spreadOf(after).format(mebibytes),
-			spreadOf(ratios).format(ratio), spreadOf(took).format(decimals(1, "")),
+		result.Rows = append(result.Rows, []string{
+			c.name, rig.SpreadOf(before).Format(rig.Mebibytes), rig.SpreadOf(peak).Format(rig.Mebibytes), rig.SpreadOf(after).Format(rig.Mebibytes),
+			rig.SpreadOf(ratios).Format(rig.Ratio), rig.SpreadOf(took).Format(rig.Decimals(1, "")),
 		})
 		if i == 0 {
-			f.verdicts = append(f.verdicts, verdict{
-				what: "33,000 keys: memory after : before", limit: maxResidue, text: ratio, figure: spreadOf(ratios),
+			f.Verdicts = append(f.Verdicts, rig.Verdict{
+				What: "33,000 keys: memory after : before", Limit: maxResidue, Text: rig.Ratio, Figure: rig.SpreadOf(ratios),
 			})
 		}
 	}
-	f.tables = append(f.tables, result)
-	f.note("\"before\" is after a second of single gets on 50 conns; \"after\" is read every %v until it is within %.0f %% of that, for at most %v.",
+	f.Tables = append(f.Tables, result)
+	f.Note("\"before\" is after a second of single gets on 50 conns; \"after\" is read every %v until it is within %.0f %% of that, for at most %v.",
 		settleInterval, 100*(maxResidue-1), settleTimeout)
 	return nil
 }
@@ -83,17 +85,19 @@ func memoryAfterwards(ctx context.Context, h *harness, f *findings) error {
 // A candidate is a proxy whose memory is measured; start gives a fresh process, but for a user's own.
 type candidate struct {
 	name  string
-	start func(context.Context, *fleet) (proxy, error)
+	start func(context.Context, *fleet) (rig.Proxy, error)
 }
 
 // candidates are mcproxy, which is judged, and the rivals that can hold many clients; not the relay, which keeps nothing.
 func (h *harness) candidates() []candidate {
-	all := []candidate{{ours, func(ctx context.Context, fl *fleet) (proxy, error) { return fl.startMcproxy(ctx, 1) }}}
+	all := []candidate{{ours, func(ctx context.Context, fl *fleet) (rig.Proxy, error) { return fl.startMcproxy(ctx, 1) }}}
 	if h.starts(nutcracker) {
-		all = append(all, candidate{nutcracker, func(ctx context.Context, fl *fleet) (proxy, error) { return fl.startNutcracker(ctx, nutcracker, 0) }})
+		all = append(all, candidate{nutcracker, func(ctx context.Context, fl *fleet) (rig.Proxy, error) {
+			return fl.StartNutcracker(ctx, nutcracker, 0)
+		}})
 	}
 	for _, rival := range h.opts.rivals {
-		all = append(all, candidate{rival.name, func(context.Context, *fleet) (proxy, error) { return rival, nil }})
+		all = append(all, candidate{rival.Name, func(context.Context, *fleet) (rig.Proxy, error) { return rival, nil }})
 	}
 	return all
 }
@@ -104,20 +108,20 @@ func (h *harness) remains(ctx context.Context, c candidate) (remains, error) {
 	if err != nil {
 		return remains{}, err
 	}
-	defer fl.close()
+	defer fl.Close()
 	p, err := c.start(ctx, fl)
 	if err != nil {
 		return remains{}, err
 	}
 	wide := multigets("", 1, 33_000)
-	if err := h.fill(ctx, wide, []string{p.address}); err != nil {
+	if err := h.fill(ctx, wide, []string{p.Address}); err != nil {
 		return remains{}, err
 	}
 	if _, err := h.sample(ctx, subject{p, smallValues(50, 1)}); err != nil {
 		return remains{}, err
 	}
 	var r remains
-	bytes, err := readResident(p.pid)
+	bytes, err := rig.ReadResident(p.PID)
 	if err != nil {
 		return r, err
 	}
@@ -126,8 +130,8 @@ func (h *harness) remains(ctx context.Context, c candidate) (remains, error) {
 	if err != nil {
 		return r, err
 	}
-	r.peak = during.peak
-	r.after, r.took, err = waitResident(ctx, p.pid, maxResidue*r.before)
+	r.peak = during.Peak
+	r.after, r.took, err = waitResident(ctx, p.PID, maxResidue*r.before)
 	return r, err
 }
 
@@ -138,41 +142,41 @@ const (
 )
 
 // idleClients measures the memory that clients cost that said something once and stay.
-func idleClients(ctx context.Context, h *harness, f *findings) error {
-	if err := h.needDescriptors(idleConns); err != nil {
+func idleClients(ctx context.Context, h *harness, f *rig.Findings) error {
+	if err := h.NeedDescriptors(idleConns); err != nil {
 		return err
 	}
-	result := table{
-		title: fmt.Sprintf("resident memory with %d idle clients, above that of the same process without clients: median (min..max)", idleConns),
-		head:  []string{"proxy", "without clients", "above it at once", "above it in the end", "seconds until then"},
+	result := rig.Table{
+		Title: fmt.Sprintf("resident memory with %d idle clients, above that of the same process without clients: median (min..max)", idleConns),
+		Head:  []string{"proxy", "without clients", "above it at once", "above it in the end", "seconds until then"},
 	}
 	for i, c := range h.candidates() {
 		var before, first, last, took []float64
 		for range min(h.opts.pairs, memoryRounds) {
 			var cost idleCost
-			err := h.persist(ctx, func() (err error) {
+			err := h.Persist(ctx, func() (err error) {
 				cost, err = h.idleCost(ctx, c)
 				return err
 			})
 			if err != nil {
 				return fmt.Errorf("%s: %w", c.name, err)
 			}
-			h.say("%s: %s for %d idle clients, of a process of %s", c.name, mebibytes(cost.last), idleConns, mebibytes(cost.before))
+			h.Say("%s: %s for %d idle clients, of a process of %s", c.name, rig.Mebibytes(cost.last), idleConns, rig.Mebibytes(cost.before))
 			before, first, last, took = append(before, cost.before), append(first, cost.first), append(last, cost.last), append(took, cost.took.Seconds())
 		}
-		result.rows = append(result.rows, []string{
-			c.name, spreadOf(before).format(mebibytes), spreadOf(first).format(mebibytes), spreadOf(last).format(mebibytes),
-			spreadOf(took).format(decimals(1, "")),
+		result.Rows = append(result.Rows, []string{
+			c.name, rig.SpreadOf(before).Format(rig.Mebibytes), rig.SpreadOf(first).Format(rig.Mebibytes), rig.SpreadOf(last).Format(rig.Mebibytes),
+			rig.SpreadOf(took).Format(rig.Decimals(1, "")),
 		})
 		if i == 0 {
-			f.verdicts = append(f.verdicts, verdict{
-				what: "resident above an idle proxy", limit: maxIdleCost, text: mebibytes, figure: spreadOf(last),
+			f.Verdicts = append(f.Verdicts, rig.Verdict{
+				What: "resident above an idle proxy", Limit: maxIdleCost, Text: rig.Mebibytes, Figure: rig.SpreadOf(last),
 			})
 		}
 	}
-	f.tables = append(f.tables, result)
-	f.note("Each client has sent one get, and has read its answer; \"in the end\" is when it is at most %s, or after %v.",
-		mebibytes(maxIdleCost), settleTimeout)
+	f.Tables = append(f.Tables, result)
+	f.Note("Each client has sent one get, and has read its answer; \"in the end\" is when it is at most %s, or after %v.",
+		rig.Mebibytes(maxIdleCost), settleTimeout)
 	return nil
 }
 
@@ -189,17 +193,17 @@ func (h *harness) idleCost(ctx context.Context, who candidate) (idleCost, error)
 	if err != nil {
 		return c, err
 	}
-	defer fl.close()
+	defer fl.Close()
 	p, err := who.start(ctx, fl)
 	if err != nil {
 		return c, err
 	}
-	bytes, err := readResident(p.pid)
+	bytes, err := rig.ReadResident(p.PID)
 	if err != nil {
 		return c, err
 	}
 	c.before = float64(bytes)
-	clients, err := dialIdle(ctx, p.address, idleConns)
+	clients, err := dialIdle(ctx, p.Address, idleConns)
 	defer func() {
 		for _, conn := range clients {
 			conn.Close()
@@ -208,11 +212,11 @@ func (h *harness) idleCost(ctx context.Context, who candidate) (idleCost, error)
 	if err != nil {
 		return c, err
 	}
-	if bytes, err = readResident(p.pid); err != nil {
+	if bytes, err = rig.ReadResident(p.PID); err != nil {
 		return c, err
 	}
 	c.first = float64(bytes) - c.before
-	c.last, c.took, err = waitResident(ctx, p.pid, c.before+maxIdleCost)
+	c.last, c.took, err = waitResident(ctx, p.PID, c.before+maxIdleCost)
 	c.last -= c.before
 	return c, err
 }
@@ -227,7 +231,7 @@ func dialIdle(ctx context.Context, address string, n int) ([]net.Conn, error) {
 			return all, fmt.Errorf("client %d: %w", i+1, err)
 		}
 		all = append(all, conn)
-		if err := ask(conn, "get idle\r\n", "END\r\n", 5*time.Second); err != nil {
+		if err := rig.Ask(conn, "get idle\r\n", "END\r\n", 5*time.Second); err != nil {
 			return all, fmt.Errorf("client %d: %w", i+1, err)
 		}
 	}

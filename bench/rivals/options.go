@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"mcproxy/bench/rig"
 )
 
 // What a full run is; a smaller one is for a quick look.
@@ -24,7 +26,7 @@ type options struct {
 	duration time.Duration // measured in each run, after the warm-up
 	loads    []string      // W1 …; empty: all
 	against  []string      // the rivals to start
-	rivals   []proxy       // a user's own
+	rivals   []rig.Proxy   // a user's own
 	out      string        // the page; empty: by the date
 	binary   string        // mcproxy
 }
@@ -107,15 +109,15 @@ func list(text string) []string {
 }
 
 // parseRival reads name=host:port,pid.
-func parseRival(text string) (proxy, error) {
+func parseRival(text string) (rig.Proxy, error) {
 	name, rest, named := strings.Cut(text, "=")
 	address, number, numbered := strings.Cut(rest, ",")
 	pid, err := strconv.Atoi(number)
 	if !named || !numbered || name == "" || err != nil || pid <= 0 {
-		return proxy{}, errors.New("want name=host:port,pid")
+		return rig.Proxy{}, errors.New("want name=host:port,pid")
 	}
 	if _, _, err := net.SplitHostPort(address); err != nil {
-		return proxy{}, err
+		return rig.Proxy{}, err
 	}
-	return proxy{name: name, address: address, pid: pid}, nil
+	return rig.Proxy{Name: name, Address: address, PID: pid}, nil
 }

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"mcproxy/bench/rig"
 )
 
 func TestOptions(t *testing.T) {
@@ -25,7 +27,7 @@ func TestOptions(t *testing.T) {
 			"--against none --rival built-in=127.0.0.1:11311,42 --rival b=[::1]:1,7",
 			options{
 				pairs: 10, duration: 5 * time.Second, binary: "bin/mcproxy",
-				rivals: []proxy{{name: "built-in", address: "127.0.0.1:11311", pid: 42}, {name: "b", address: "[::1]:1", pid: 7}},
+				rivals: []rig.Proxy{{Name: "built-in", Address: "127.0.0.1:11311", PID: 42}, {Name: "b", Address: "[::1]:1", PID: 7}},
 			},
 			false,
 		},
@@ -37,7 +39,7 @@ func TestOptions(t *testing.T) {
 			t.Errorf("%q: %v", test.args, err)
 			continue
 		}
-		if diff := cmp.Diff(test.want, *got, cmp.AllowUnexported(options{}, proxy{})); diff != "" || got.full() != test.full {
+		if diff := cmp.Diff(test.want, *got, cmp.AllowUnexported(options{}, rig.Proxy{})); diff != "" || got.full() != test.full {
 			t.Errorf("%q (full %v) (-want +got):\n%s", test.args, got.full(), diff)
 		}
 	}

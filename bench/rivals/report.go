@@ -5,9 +5,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"time"
+
+	"mcproxy/bench/rig"
 )
 
 // A report is the page.
@@ -22,69 +23,27 @@ type report struct {
 // An outcome is a load that was measured, or an error with what was measured before it.
 type outcome struct {
 	load     load
-	findings *findings
+	findings *rig.Findings
 	err      error
 }
 
 func newReport(ctx context.Context, h *harness, begun time.Time) (*report, error) {
 	r := &report{h: h, begun: begun}
-	version, err := output(ctx, h.opts.binary, "version")
+	machine, err := h.Describe(ctx)
 	if err != nil {
 		return nil, err
 	}
-	version, _, _ = strings.Cut(version, "\n")
-	r.machine = [][]string{
-		{"cores", fmt.Sprintf("%d (%s); the proxies on CPU %s, all else on CPU %s", len(h.cores), cpuModel(), h.proxyCores(1), h.loadCores())},
-		{"kernel", firstLine("/proc/sys/kernel/osrelease")},
-		{"mcproxy", version},
-		{"go", runtime.Version() + ", this comparison's"},
-	}
+	r.machine = machine
 	for _, one := range []struct{ name, flag string }{{"memcached", "-V"}, {nutcracker, "-V"}, {haproxy, "-v"}} {
-		if h.programs[one.name] == "" {
+		if h.Program(one.name) == "" {
 			continue
 		}
-		r.machine = append(r.machine, []string{one.name, h.versionLine(ctx, one.name, one.flag)})
+		r.machine = append(r.machine, []string{one.name, h.VersionLine(ctx, one.name, one.flag)})
 	}
 	for _, rival := range h.opts.rivals {
-		r.machine = append(r.machine, []string{"rival " + rival.name, fmt.Sprintf("%s, process %d", rival.address, rival.pid)})
+		r.machine = append(r.machine, []string{"rival " + rival.Name, fmt.Sprintf("%s, process %d", rival.Address, rival.PID)})
 	}
 	return r, nil
-}
-
-// versionLine is the first line that a program says of its version: nutcracker writes it on its standard error.
-func (h *harness) versionLine(ctx context.Context, name, flag string) string {
-	var out tail
-	c, err := startChild(name, &out, h.programs[name], flag)
-	if err != nil {
-		return err.Error()
-	}
-	if err := c.wait(ctx); err != nil {
-		return err.Error()
-	}
-	line, _, _ := strings.Cut(strings.TrimSpace(out.String()+"\n"+c.said.String()), "\n")
-	return line
-}
-
-func firstLine(file string) string {
-	text, err := os.ReadFile(file)
-	if err != nil {
-		return err.Error()
-	}
-	line, _, _ := strings.Cut(string(text), "\n")
-	return line
-}
-
-func cpuModel() string {
-	text, err := os.ReadFile("/proc/cpuinfo")
-	if err != nil {
-		return err.Error()
-	}
-	for line := range strings.Lines(string(text)) {
-		if name, value, found := strings.Cut(line, ":"); found && strings.TrimSpace(name) == "model name" {
-			return strings.TrimSpace(value)
-		}
-	}
-	return "model unknown"
 }
 
 // defaultFile tells full runs from others.
@@ -110,22 +69,22 @@ func (r *report) markdown() string {
 	if r.interrupted {
 		b.WriteString("**The run was interrupted: the loads that are missing were not measured.**\n\n")
 	}
-	table{head: []string{"machine", ""}, rows: r.machine}.markdown(&b)
+	rig.Table{Head: []string{"machine", ""}, Rows: r.machine}.Markdown(&b)
 	r.method(&b)
 	b.WriteString("## Summary\n\n")
-	r.summary().markdown(&b)
+	r.summary().Markdown(&b)
 	for _, o := range r.outcomes {
 		fmt.Fprintf(&b, "## %s: %s\n\n", o.load.name, o.load.title)
 		if o.err != nil {
 			fmt.Fprintf(&b, "**Not measured to the end: %v**\n\n", o.err)
 		}
-		if len(o.findings.verdicts) > 0 {
-			verdictTable(o.findings.verdicts).markdown(&b)
+		if len(o.findings.Verdicts) > 0 {
+			rig.VerdictTable(o.findings.Verdicts).Markdown(&b)
 		}
-		for _, t := range o.findings.tables {
-			t.markdown(&b)
+		for _, t := range o.findings.Tables {
+			t.Markdown(&b)
 		}
-		for _, note := range o.findings.notes {
+		for _, note := range o.findings.Notes {
 			fmt.Fprintf(&b, "%s\n\n", note)
 		}
 	}
@@ -142,7 +101,7 @@ func (r *report) method(b *strings.Builder) {
 	fmt.Fprintf(b, "The proxy that is measured is alone on its core, as the others are idle; `mcproxy bench` (closed loop, one thread) "+
 		"and the memcacheds share another. ")
 	fmt.Fprintf(b, "mcproxy and a rival take turns, A B A B, %d pairs of runs of %v after a warm-up of %v, and what counts is the median of "+
-		"the pairs' ratios, mcproxy : rival, with the least and the greatest beside it. ", o.pairs, o.duration, warmup)
+		"the pairs' ratios, mcproxy : rival, with the least and the greatest beside it. ", o.pairs, o.duration, rig.Warmup)
 	b.WriteString("User and system time are the proxy's own, all threads, from /proc/PID/stat, over the time and the requests that the load " +
 		"generator counted; the kernel samples how time divides into the two, and on a virtual machine system time swings with the cost of " +
 		"waking an idle core. ")
@@ -151,14 +110,14 @@ func (r *report) method(b *strings.Builder) {
 }
 
 // summary has a row for each load.
-func (r *report) summary() table {
-	t := table{head: []string{"", "load", "to reach (mcproxy : rival)", "figures (median, min..max)", "reached"}}
+func (r *report) summary() rig.Table {
+	t := rig.Table{Head: []string{"", "load", "to reach (mcproxy : rival)", "figures (median, min..max)", "reached"}}
 	for _, o := range r.outcomes {
 		var parts []string
-		all := o.err == nil && len(o.findings.verdicts) > 0
-		for _, v := range o.findings.verdicts {
-			text := v.what + " " + v.figure.format(v.text)
-			if !v.reached() {
+		all := o.err == nil && len(o.findings.Verdicts) > 0
+		for _, v := range o.findings.Verdicts {
+			text := v.What + " " + v.Figure.Format(v.Text)
+			if !v.Reached() {
 				all = false
 				text = "**" + text + "**"
 			}
@@ -167,7 +126,7 @@ func (r *report) summary() table {
 		if o.err != nil {
 			parts = append(parts, "not measured to the end")
 		}
-		t.rows = append(t.rows, []string{o.load.name, o.load.title, o.load.toReach, strings.Join(parts, "; "), yes(all)})
+		t.Rows = append(t.Rows, []string{o.load.name, o.load.title, o.load.toReach, strings.Join(parts, "; "), rig.Yes(all)})
 	}
 	return t
 }

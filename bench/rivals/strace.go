@@ -11,7 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
-	"time"
+
+	"mcproxy/bench/rig"
 )
 
 // calls are numbers of system calls by name.
@@ -94,39 +95,23 @@ func (h *harness) countCalls(ctx context.Context, pid int, load func() error) (c
 	}
 	defer os.RemoveAll(dir)
 	file := filepath.Join(dir, "strace")
-	c, err := startChild("strace", nil, h.programs["strace"], "-f", "-c", "-o", file, "-p", strconv.Itoa(pid))
+	c, err := rig.Start("strace", nil, h.Program("strace"), "-f", "-c", "-o", file, "-p", strconv.Itoa(pid))
 	if err != nil {
 		return nil, err
 	}
-	err = c.waitSaid(ctx, "attached")
+	err = c.WaitSaid(ctx, "attached")
 	if err == nil {
 		err = load()
 	}
-	c.end(syscall.SIGINT) // it lets the process go, and writes
+	c.End(syscall.SIGINT) // it lets the process go, and writes
 	if err != nil {
 		return nil, err
 	}
 	text, err := os.ReadFile(file)
 	if err != nil {
-		return nil, fmt.Errorf("%w; strace said %s", err, c.said)
+		return nil, fmt.Errorf("%w; strace said %s", err, c.Said())
 	}
 	return parseStrace(string(text))
-}
-
-// waitSaid returns when the child has written the word on its standard error.
-func (c *child) waitSaid(ctx context.Context, word string) error {
-	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
-	defer cancel()
-	for !strings.Contains(c.said.String(), word) {
-		select {
-		case <-c.ended:
-			return fmt.Errorf("%s has ended: %v: %s", c.name, c.err, c.said)
-		case <-ctx.Done():
-			return fmt.Errorf("%s did not say %q: %w: %s", c.name, word, ctx.Err(), c.said)
-		case <-time.After(2 * time.Millisecond):
-		}
-	}
-	return nil
 }
 
 // callsPerRequest counts over n requests and over 2n, and divides the difference by n: so what a conn costs when it comes and
@@ -135,17 +120,17 @@ func (h *harness) callsPerRequest(ctx context.Context, s subject, n int) (calls,
 	var counted [2]calls
 	for i := range counted {
 		var err error
-		counted[i], err = h.countCalls(ctx, s.proxy.pid, func() error {
-			args := append(s.traffic.args(s.proxy.address), "--prefill=false", "--warmup", "0s", "--duration", "2m",
+		counted[i], err = h.countCalls(ctx, s.proxy.PID, func() error {
+			args := append(s.traffic.args(s.proxy.Address), "--prefill=false", "--warmup", "0s", "--duration", "2m",
 				"--requests", strconv.Itoa((i+1)*n))
-			g, err := h.generate(ctx, args...)
+			g, err := h.Generate(ctx, args...)
 			if err == nil && g.Answers != int64((i+1)*n) {
 				err = fmt.Errorf("%d answers to %d requests", g.Answers, (i+1)*n)
 			}
 			return err
 		})
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", s.proxy.name, err)
+			return nil, fmt.Errorf("%s: %w", s.proxy.Name, err)
 		}
 	}
 	each := calls{}
@@ -167,12 +152,12 @@ const (
 )
 
 // systemCalls counts those of a lone get, and of W1's own traffic.
-func systemCalls(ctx context.Context, h *harness, f *findings) error {
+func systemCalls(ctx context.Context, h *harness, f *rig.Findings) error {
 	fl, err := h.startFleet(ctx, usualBackends, memcachedMemory)
 	if err != nil {
 		return err
 	}
-	defer fl.close()
+	defer fl.Close()
 	mcproxy, rivals, err := fl.startAll(ctx)
 	if err != nil {
 		return err
@@ -180,14 +165,14 @@ func systemCalls(ctx context.Context, h *harness, f *findings) error {
 	busy := smallValues(50, 1)
 	lone := busy
 	lone.conns, lone.setRatio = 1, 0
-	if err := h.fill(ctx, lone, slices.Concat(fl.memcacheds, addresses(h.opts.rivals))); err != nil {
+	if err := h.fill(ctx, lone, slices.Concat(fl.Memcacheds, addresses(h.opts.rivals))); err != nil {
 		return err
 	}
-	result := table{
-		title: fmt.Sprintf("system calls a request, strace -f -c, over %d gets on 1 conn and %d requests on 50", loneRequests, busyRequests),
-		head:  []string{"proxy", "1 conn, gets", "of all", "which", "50 conns, 10 % sets", "of all", "which"},
+	result := rig.Table{
+		Title: fmt.Sprintf("system calls a request, strace -f -c, over %d gets on 1 conn and %d requests on 50", loneRequests, busyRequests),
+		Head:  []string{"proxy", "1 conn, gets", "of all", "which", "50 conns, 10 % sets", "of all", "which"},
 	}
-	for _, p := range append([]proxy{mcproxy}, rivals...) {
+	for _, p := range append([]rig.Proxy{mcproxy}, rivals...) {
 		one, err := h.callsPerRequest(ctx, subject{p, lone}, loneRequests)
 		if err != nil {
 			return err
@@ -196,22 +181,22 @@ func systemCalls(ctx context.Context, h *harness, f *findings) error {
 		if err != nil {
 			return err
 		}
-		h.say("%s: %.2f system calls for a lone get, %.2f a request with 50 conns", p.name, one.carrying().total(), many.carrying().total())
-		result.rows = append(result.rows, []string{
-			p.name, ratio(one.carrying().total()), ratio(one.total()), one.String(),
-			ratio(many.carrying().total()), ratio(many.total()), many.String(),
+		h.Say("%s: %.2f system calls for a lone get, %.2f a request with 50 conns", p.Name, one.carrying().total(), many.carrying().total())
+		result.Rows = append(result.Rows, []string{
+			p.Name, rig.Ratio(one.carrying().total()), rig.Ratio(one.total()), one.String(),
+			rig.Ratio(many.carrying().total()), rig.Ratio(many.total()), many.String(),
 		})
-		if p.family == ours {
-			f.verdicts = append(f.verdicts, verdict{
-				what: "system calls of a lone get", limit: maxLoneGetCalls, text: decimals(0, ""),
+		if p.Family == ours {
+			f.Verdicts = append(f.Verdicts, rig.Verdict{
+				What: "system calls of a lone get", Limit: maxLoneGetCalls, Text: rig.Decimals(0, ""),
 				// To the whole: a wait more by the clock, now and then, is not the request's.
-				figure: spreadOf([]float64{math.Round(one.carrying().total())}),
+				Figure: rig.SpreadOf([]float64{math.Round(one.carrying().total())}),
 			})
 		}
 	}
-	f.tables = append(f.tables, result)
-	f.note("\"Of all\" includes the calls with which the threads of a runtime sleep, wake and interrupt each other by the clock " +
+	f.Tables = append(f.Tables, result)
+	f.Note("\"Of all\" includes the calls with which the threads of a runtime sleep, wake and interrupt each other by the clock " +
 		"(nanosleep, futex, tgkill …): strace stretches time, so they are too many for each request, and the target leaves them out, and looks at whole numbers.")
-	f.note("strace slows each call down, so that more requests wait for a turn of the loop: with 50 conns every proxy batches more than it does alone.")
+	f.Note("strace slows each call down, so that more requests wait for a turn of the loop: with 50 conns every proxy batches more than it does alone.")
 	return nil
 }

@@ -88,9 +88,11 @@ var house = []archtest.Row{
 	},
 	// What a load sends and how it judges the answers, without sockets: package bench would be over its size with it.
 	{Package: "bench/workload", May: []string{"protocol"}, Never: []string{"net"}},
-	// The comparison with other proxies, a program: processes, /proc and pages, which package bench does without. It knows mcproxy
-	// by its command line alone.
-	{Package: "bench/rivals"},
+	// What programs that measure whole proxies are made with: processes, /proc, pages, which package bench does without. It and they
+	// know mcproxy by its command line alone.
+	{Package: "bench/rig"},
+	// The comparison with other proxies, a program.
+	{Package: "bench/rivals", May: []string{"bench/rig"}},
 	// Commands, signals, wiring.
 	{
 		Package: "cmd/mcproxy",

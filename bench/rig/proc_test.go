@@ -1,4 +1,4 @@
-package main
+package rig
 
 import (
 	"os"
@@ -12,7 +12,7 @@ func TestParseStat(t *testing.T) {
 	const rest = " S 1 4242 4242 0 -1 4194560 1000 0 0 0 123 4567 8 9 20 0 5 0 98765 1234567890 321 18446744073709551615 1 1"
 	for _, name := range []string{"(mcproxy)", "(a b)", "(a) S 1 (b)", "()"} {
 		got, err := parseStat("4242 "+name+rest, 4096)
-		want := usage{user: 1230 * time.Millisecond, system: 45670 * time.Millisecond, resident: 321 * 4096}
+		want := Usage{User: 1230 * time.Millisecond, System: 45670 * time.Millisecond, Resident: 321 * 4096}
 		if err != nil || got != want {
 			t.Errorf("parseStat of %s = %+v, %v, want %+v", name, got, err, want)
 		}
@@ -26,7 +26,7 @@ func TestParseStat(t *testing.T) {
 
 // TestOwnUsage reads this process: its time grows when it computes, and its memory is there.
 func TestOwnUsage(t *testing.T) {
-	before, err := readUsage(os.Getpid())
+	before, err := ReadUsage(os.Getpid())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -35,18 +35,18 @@ func TestOwnUsage(t *testing.T) {
 		for i := range 1_000_000 {
 			sum += i * sum
 		}
-		after, err := readUsage(os.Getpid())
+		after, err := ReadUsage(os.Getpid())
 		if err != nil {
 			t.Fatal(err)
 		}
-		if after.user > before.user {
+		if after.User > before.User {
 			break
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("user time stays at %v after 10 s of computing (%d)", after.user, sum)
+			t.Fatalf("user time stays at %v after 10 s of computing (%d)", after.User, sum)
 		}
 	}
-	exact, err := readResident(os.Getpid())
+	exact, err := ReadResident(os.Getpid())
 	if err != nil || exact < 1<<20 {
 		t.Errorf("readResident = %d, %v, want over 1 MiB", exact, err)
 	}

@@ -1,4 +1,4 @@
-package main
+package rig
 
 import (
 	"fmt"
@@ -11,42 +11,43 @@ import (
 // statTick is the unit of times in /proc/PID/stat: USER_HZ, which is 100 wherever Go runs on Linux.
 const statTick = 10 * time.Millisecond
 
-// usage is what a process has used since its start, all its threads together.
-type usage struct {
-	user, system time.Duration
-	resident     int64 // bytes now
+// Usage is what a process has used since its start, all its threads together.
+type Usage struct {
+	User, System time.Duration
+	Resident     int64 // bytes now
 }
 
 // parseStat reads the text of /proc/PID/stat (proc_pid_stat(5)): utime, stime and rss.
-func parseStat(text string, pageSize int) (usage, error) {
+func parseStat(text string, pageSize int) (Usage, error) {
 	// The second field is the program's name in parentheses, which may hold blanks and parentheses itself.
 	end := strings.LastIndexByte(text, ')')
 	if end < 0 {
-		return usage{}, fmt.Errorf("stat %q: no name in parentheses", text)
+		return Usage{}, fmt.Errorf("stat %q: no name in parentheses", text)
 	}
 	fields := strings.Fields(text[end+1:]) // from the third field on
 	const utime, stime, rss = 14 - 3, 15 - 3, 24 - 3
 	if len(fields) <= rss {
-		return usage{}, fmt.Errorf("stat %q: %d fields after the name, want over %d", text, len(fields), rss)
+		return Usage{}, fmt.Errorf("stat %q: %d fields after the name, want over %d", text, len(fields), rss)
 	}
 	var values [3]int64
 	for i, field := range []int{utime, stime, rss} {
 		var err error
 		if values[i], err = strconv.ParseInt(fields[field], 10, 64); err != nil {
-			return usage{}, fmt.Errorf("stat %q: %w", text, err)
+			return Usage{}, fmt.Errorf("stat %q: %w", text, err)
 		}
 	}
-	return usage{
-		user:     time.Duration(values[0]) * statTick,
-		system:   time.Duration(values[1]) * statTick,
-		resident: values[2] * int64(pageSize),
+	return Usage{
+		User:     time.Duration(values[0]) * statTick,
+		System:   time.Duration(values[1]) * statTick,
+		Resident: values[2] * int64(pageSize),
 	}, nil
 }
 
-func readUsage(pid int) (usage, error) {
+// ReadUsage reads what a process has used until now; its memory may lag by some pages a thread.
+func ReadUsage(pid int) (Usage, error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
-		return usage{}, err
+		return Usage{}, err
 	}
 	return parseStat(string(text), os.Getpagesize())
 }
@@ -66,8 +67,8 @@ func parseRollup(text string) (int64, error) {
 	return 0, fmt.Errorf("smaps_rollup: no Rss in %q", text)
 }
 
-// readResident is exact, where the figure in stat may lag by some pages a thread.
-func readResident(pid int) (int64, error) {
+// ReadResident is exact, where the figure in stat may lag by some pages a thread.
+func ReadResident(pid int) (int64, error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
 	if err != nil {
 		return 0, err

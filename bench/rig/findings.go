@@ -1,0 +1,62 @@
+package rig
+
+import "fmt"
+
+// A Verdict is a target, and the figure that was measured for it.
+type Verdict struct {
+	What   string // "user time : nutcracker"
+	Limit  float64
+	Below  bool // the figure must be below the limit; otherwise it may be the limit
+	Floor  bool // the limit is the least that the figure may be
+	Figure Spread
+	Text   func(float64) string // writes the figure and the limit
+}
+
+// Reached compares the median. A figure that was not measured reaches nothing.
+func (v Verdict) Reached() bool {
+	if v.Floor {
+		return v.Figure.Median >= v.Limit
+	}
+	return v.Figure.Median < v.Limit || !v.Below && v.Figure.Median == v.Limit
+}
+
+// Target is what is to be reached, in words.
+func (v Verdict) Target() string {
+	relation := " ≤ "
+	switch {
+	case v.Floor:
+		relation = " ≥ "
+	case v.Below:
+		relation = " < "
+	}
+	return v.What + relation + v.Text(v.Limit)
+}
+
+// Findings are what a measurement has found.
+type Findings struct {
+	Verdicts []Verdict
+	Tables   []Table
+	Notes    []string // sentences
+}
+
+// Note adds a sentence.
+func (f *Findings) Note(format string, args ...any) {
+	f.Notes = append(f.Notes, fmt.Sprintf(format, args...))
+}
+
+// VerdictTable has a row for each target.
+func VerdictTable(verdicts []Verdict) Table {
+	t := Table{Head: []string{"target", "figure", "min..max", "reached"}}
+	for _, v := range verdicts {
+		t.Rows = append(t.Rows, []string{v.Target(), v.Figure.Middle(v.Text), v.Figure.Bounds(v.Text), Yes(v.Reached())})
+	}
+	return t
+}
+
+// Yes is how a page says whether a target was reached.
+func Yes(reached bool) string {
+	if reached {
+		return "yes"
+	}
+	return "**no**"
+}
