@@ -91,9 +91,10 @@ func TestParseEveryKey(t *testing.T) {
 					Coalesce:      pool.CoalesceOff,
 					HotKeysOff:    true,
 					HideKeys:      true,
+					HotDrill:      100 * time.Millisecond,
 					Split:         pool.SplitConfig{Enabled: true, Threshold: 100 << 10, Chunk: 10_000, Copies: 2, MaxValue: 8 << 20},
 					HotKeys: hotkey.Config{
-						Tau: 0.1, Window: int64(500 * time.Millisecond), Top: 7, MinRate: 12.5, Ignore: []string{"_lock", "tokens/"},
+						Tau: 0.1, Window: int64(500 * time.Millisecond), Cool: int64(90 * time.Second), Top: 7, MinRate: 12.5, Ignore: []string{"_lock", "tokens/"},
 					},
 					Backend: backend.Options{
 						Timeout:         time.Second,

@@ -193,6 +193,10 @@ func hotkeyOptions(d *poolDraft) []option {
 		},
 		{"top", integer(&c.Top, 1, 1000), strconv.Itoa(def.Top), "Keys in the list for operators, hot or not. What is hot beyond them is there too."},
 		{
+			"cool", nanoseconds(&c.Cool, time.Millisecond, time.Hour), textOf(time.Duration(def.Cool)),
+			"A hot key that stays below a third of tau for so long is hot no more.",
+		},
+		{
 			"min_rate", number(&c.MinRate, 1, 1e9), strconv.FormatFloat(def.MinRate, 'f', -1, 64),
 			"Requests a second, with their bytes at 1,280 a request, below which no key is hot.",
 		},
@@ -200,6 +204,11 @@ func hotkeyOptions(d *poolDraft) []option {
 		{
 			"hide_keys", boolean(&d.config.HideKeys), "false",
 			"Whether the log, the metrics and the list for operators tell the hashes of keys instead of the keys.",
+		},
+		{
+			"drill", duration(&d.config.HotDrill, 0, time.Minute), `"0s"`,
+			"A fault drill for tests, never for production: each time so long is over, the heaviest keys become all hot or all cold, " +
+				"whatever they cost. 0s is off.",
 		},
 	}
 }

@@ -231,28 +231,3 @@ func (f *fetch) ended() {
 		next.send()
 	}
 }
-
-// A HotSet names keys by their hotkey.Hash. It is immutable.
-type HotSet struct {
-	hashes map[uint64]struct{}
-}
-
-// NewHotSet makes a set of keys; without any it is nil, which is a set too.
-func NewHotSet(hashes []uint64) *HotSet {
-	if len(hashes) == 0 {
-		return nil
-	}
-	s := &HotSet{hashes: make(map[uint64]struct{}, len(hashes))}
-	for _, h := range hashes {
-		s.hashes[h] = struct{}{}
-	}
-	return s
-}
-
-func (s *HotSet) has(hash uint64) bool {
-	_, ok := s.hashes[hash]
-	return ok
-}
-
-// SetHot tells all workers which keys are hot.
-func (s *Shared) SetHot(set *HotSet) { s.hot.Store(set) }

@@ -186,7 +186,7 @@ func TestOnlyHotKeysAreShared(t *testing.T) {
 	if f := b.pool.Figures.Fetches; f != 0 {
 		t.Errorf("%d shared fetches of a key that is not hot", f)
 	}
-	b.shared.SetHot(pool.NewHotSet([]uint64{hotkey.Hash([]byte("k"))}))
+	b.shared.SetHot(pool.NewHotSet([]pool.HotKey{{Hash: hotkey.Hash([]byte("k"))}}))
 	gets()
 	if f := b.pool.Figures; f.Fetches != 2 || f.Joined != 18 { // get and gets have answers of their own
 		t.Errorf("%d fetches and %d joined of a hot key, want 2 and 18", f.Fetches, f.Joined)

@@ -2,6 +2,7 @@ package pool
 
 import (
 	"fmt"
+	"time"
 
 	"mcproxy/backend"
 	"mcproxy/hotkey"
@@ -17,8 +18,9 @@ type Config struct {
 	OnError       OnError
 	Coalesce      Coalesce
 	HotKeys       hotkey.Config
-	HotKeysOff    bool // no key is watched, and none is hot
-	HideKeys      bool // people, logs and metrics are told keys' hashes, never keys
+	HotKeysOff    bool          // no key is watched, and none is hot
+	HotDrill      time.Duration // so often the heaviest keys become all hot or all cold, in turns, for tests; 0: never
+	HideKeys      bool          // people, logs and metrics are told keys' hashes, never keys
 	Split         SplitConfig
 	AllowFlushAll bool // flush_all is sent to every backend; otherwise it is refused
 

@@ -43,3 +43,36 @@ func (p *Pool) Release() {
 		p.detector.Release()
 	}
 }
+
+// A HotKey is one key of a HotSet.
+type HotKey struct {
+	Hash   uint64 // hotkey.Hash of it
+	Copies int    // of the chunks of its value, which is spread for its heat; 0: it is not
+}
+
+// A HotSet is the keys of a pool that are hot. It is immutable.
+type HotSet struct {
+	keys   map[uint64]int // hash to copies
+	spread bool           // some have copies
+}
+
+// NewHotSet makes a set of keys; without any it is nil, which is a set too.
+func NewHotSet(keys []HotKey) *HotSet {
+	if len(keys) == 0 {
+		return nil
+	}
+	s := &HotSet{keys: make(map[uint64]int, len(keys))}
+	for _, k := range keys {
+		s.keys[k.Hash] = k.Copies
+		s.spread = s.spread || k.Copies > 0
+	}
+	return s
+}
+
+func (s *HotSet) has(hash uint64) bool {
+	_, ok := s.keys[hash]
+	return ok
+}
+
+// SetHot tells all workers which keys are hot.
+func (s *Shared) SetHot(set *HotSet) { s.hot.Store(set) }

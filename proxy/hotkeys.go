@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -13,6 +14,7 @@ import (
 
 	"mcproxy/hotkey"
 	"mcproxy/pool"
+	"mcproxy/split"
 )
 
 // A watcher finds the hot keys of one pool: each window it collects what the workers' detectors saw, decides, and tells the
@@ -24,7 +26,12 @@ type watcher struct {
 	tracker *hotkey.Tracker
 	hot     []hotkey.Status
 	top     []hotkey.Status
-	hashes  []uint64
+	keys    []pool.HotKey
+	hottest map[uint64]int // the copies of each key that the workers were told to be hot
+
+	drilled           bool // the drill has made keys hot,
+	drilledAt         time.Time
+	promoted, demoted uint64
 
 	seen atomic.Pointer[HotKeys] // what the last window showed
 }
@@ -122,10 +129,18 @@ func (s *Server) watch(ctx context.Context, w *watcher) {
 	window := time.Duration(w.pool.Config.HotKeys.WithDefaults().Window)
 	tick := time.NewTicker(window)
 	defer tick.Stop()
+	var drill <-chan time.Time // nil: never
+	if every := w.pool.Config.HotDrill; every > 0 {
+		t := time.NewTicker(every)
+		defer t.Stop()
+		drill = t.C
+	}
 	for {
 		select {
 		case <-ctx.Done():
 			return
+		case <-drill:
+			w.drill()
 		case <-tick.C:
 			if !s.look(ctx, w) {
 				return
@@ -161,42 +176,99 @@ func (s *Server) look(ctx context.Context, w *watcher) bool {
 
 // judge updates what is hot.
 func (s *Server) judge(w *watcher, view *hotkey.View) {
+	events := w.tracker.Update(view, len(w.pool.Backends))
+	w.hot = w.tracker.AppendHot(w.hot[:0])
+	w.top = w.tracker.AppendTop(w.top[:0])
+	if w.pool.Config.HotDrill == 0 {
+		for i := range events {
+			s.tell(w, &events[i])
+		}
+		w.keys = w.keys[:0]
+		for i := range w.hot {
+			w.keys = append(w.keys, pool.HotKey{Hash: w.hot[i].Hash, Copies: w.copies(&w.hot[i])})
+		}
+		w.publish()
+	}
 	next := &HotKeys{
 		Pool: w.pool.Config.Name, At: s.epoch.Add(time.Duration(view.To)), Hidden: w.pool.Config.HideKeys, hot: make(map[string]int),
+		promoted: w.promoted, demoted: w.demoted,
 	}
-	if before := w.seen.Load(); before != nil {
-		next.promoted, next.demoted = before.promoted, before.demoted
-	}
-	events := w.tracker.Update(view, len(w.pool.Backends))
-	for i := range events {
-		s.tell(w, &events[i], next)
-	}
-	w.hot = w.tracker.AppendHot(w.hot[:0])
-	w.hashes = w.hashes[:0]
-	for i := range w.hot {
-		next.hot[w.hot[i].Kind.String()]++
-		next.share = max(next.share, w.hot[i].Share)
-		w.hashes = append(w.hashes, w.hot[i].Hash)
-	}
-	if len(events) > 0 {
-		w.pool.SetHot(pool.NewHotSet(w.hashes))
-	}
-	w.top = w.tracker.AppendTop(w.top[:0])
-	hot := 0 // of w.top; both lists have the same order, so those are the first of w.hot
+	listed := 0 // of w.hot; both lists have the same order
 	for i := range w.top {
-		next.Keys = append(next.Keys, s.describe(w, &w.top[i]))
+		next.add(s.describe(w, &w.top[i]))
 		if w.top[i].Hot {
-			hot++
+			listed++
 		}
 	}
-	for i := range w.hot[hot:] {
-		next.Keys = append(next.Keys, s.describe(w, &w.hot[hot+i]))
+	for i := range w.hot[listed:] {
+		next.add(s.describe(w, &w.hot[listed+i]))
 	}
 	w.seen.Store(next)
 }
 
+func (h *HotKeys) add(k HotKey) {
+	h.Keys = append(h.Keys, k)
+	if k.Hot {
+		h.hot[k.Kind]++
+		h.share = max(h.share, k.Share)
+	}
+}
+
+// copies says how many copies the chunks of a hot key's value get. They are never fewer than before, while it is hot, and if they
+// are more, then at least twice as many: a value is not written anew for little.
+func (w *watcher) copies(st *hotkey.Status) int {
+	if st.Kind != hotkey.ByteHot || !w.pool.Config.Split.Enabled {
+		return 0
+	}
+	n := len(w.pool.Backends)
+	want := split.CopiesFor(st.Load, float64(n), n, w.pool.Config.HotKeys.WithDefaults().Tau, n)
+	if st.Writes > 0 { // a copy that is not read between two writes costs more than it spares
+		want = min(want, max(1, int(st.Reads/st.Writes)))
+	}
+	before := w.hottest[st.Hash]
+	if before > 0 && want > before {
+		want = min(n, max(want, 2*before))
+	}
+	return max(want, before)
+}
+
+// publish tells the workers which keys are hot: w.keys.
+func (w *watcher) publish() {
+	same := len(w.keys) == len(w.hottest)
+	for _, k := range w.keys {
+		copies, ok := w.hottest[k.Hash]
+		same = same && ok && copies == k.Copies
+	}
+	if same {
+		return
+	}
+	w.hottest = make(map[uint64]int, len(w.keys))
+	for _, k := range w.keys {
+		w.hottest[k.Hash] = k.Copies
+	}
+	w.pool.SetHot(pool.NewHotSet(w.keys))
+}
+
+// drill makes the heaviest keys all hot, each spread by a number of copies chosen at random, or all cold.
+func (w *watcher) drill() {
+	w.demoted += uint64(len(w.hottest))
+	w.keys = w.keys[:0]
+	if w.drilled = !w.drilled; w.drilled {
+		for i := range w.top {
+			k := pool.HotKey{Hash: w.top[i].Hash}
+			if w.pool.Config.Split.Enabled {
+				k.Copies = 1 + rand.IntN(len(w.pool.Backends))
+			}
+			w.keys = append(w.keys, k)
+		}
+	}
+	w.promoted += uint64(len(w.keys))
+	w.drilledAt = time.Now()
+	w.publish()
+}
+
 // tell counts and logs an event.
-func (s *Server) tell(w *watcher, e *hotkey.Event, next *HotKeys) {
+func (s *Server) tell(w *watcher, e *hotkey.Event) {
 	st := &e.Status
 	fields := []zap.Field{
 		zap.String("pool", w.pool.Config.Name), zap.String("key", keyName(st.Key, st.Hash, w.pool.Config.HideKeys)), zap.Stringer("kind", st.Kind),
@@ -204,10 +276,10 @@ func (s *Server) tell(w *watcher, e *hotkey.Event, next *HotKeys) {
 	}
 	switch e.Change {
 	case hotkey.Promoted:
-		next.promoted++
+		w.promoted++
 		s.log.Info("key is hot", fields...)
 	case hotkey.Demoted:
-		next.demoted++
+		w.demoted++
 		s.log.Info("key is hot no more", fields...)
 	case hotkey.Turned:
 		s.log.Info("hot key turned", append(fields, zap.Stringer("was", e.Was))...)
@@ -215,21 +287,25 @@ func (s *Server) tell(w *watcher, e *hotkey.Event, next *HotKeys) {
 }
 
 func (s *Server) describe(w *watcher, st *hotkey.Status) HotKey {
+	_, hot := w.hottest[st.Hash]
 	k := HotKey{
-		Hash: st.Hash, Kind: st.Kind.String(), Hot: st.Hot, Ops: st.Ops(), Reads: st.Reads, Writes: st.Writes,
+		Hash: st.Hash, Kind: st.Kind.String(), Hot: hot, Ops: st.Ops(), Reads: st.Reads, Writes: st.Writes,
 		Bytes: st.Bytes(), ValueBytes: st.ValueSize, Share: st.Share, Err: st.Err, Load: st.Load,
 	}
 	if !w.pool.Config.HideKeys {
 		k.Key = st.Key
 	}
-	if st.Hot {
+	switch {
+	case hot && st.Hot:
 		k.Since = s.epoch.Add(time.Duration(st.Since))
+	case hot: // by the drill
+		k.Since = w.drilledAt
 	}
 	if st.Key != "" {
 		k.Backend = w.pool.Backends[w.pool.Ring.Lookup([]byte(st.Key))].Name
 	}
 	switch c := w.pool.Config.Coalesce; {
-	case c == pool.CoalesceAll, c == pool.CoalesceHot && st.Hot:
+	case c == pool.CoalesceAll, c == pool.CoalesceHot && hot:
 		k.Action = "coalesced"
 	}
 	return k

@@ -351,3 +351,34 @@ func (l *viralLoad) waitFor(t *testing.T, n int64) {
 		}
 	}
 }
+
+// TestDrill asks for a key now and then, which makes no key hot: the drill does, and cold again.
+func TestDrill(t *testing.T) {
+	if throughMemcached(t) {
+		t.Log("memcached itself finds no hot keys: nothing to check")
+		return
+	}
+	p := poolOf(startMemcached(t))
+	p.HotDrill = 20 * time.Millisecond
+	p.HotKeys.Window = int64(10 * time.Millisecond)
+	s := startProxy(t, p)
+	c := s.dial(t)
+	c.ask(t, "set "+viralKey+" 0 0 1\r\n1\r\n", "STORED\r\n")
+	stop := time.Now().Add(answerTimeout)
+	for turn := 0; turn < 6; {
+		c.ask(t, "get "+viralKey+"\r\n", "VALUE "+viralKey+" 0 1\r\n1\r\nEND\r\n")
+		k := s.hotKey()
+		if (k != nil) == (turn%2 == 0) {
+			turn++
+		}
+		if k != nil && (k.Action != "coalesced" || k.Since.IsZero()) {
+			t.Fatalf("made hot as %+v", *k)
+		}
+		if time.Now().After(stop) {
+			t.Fatalf("after %v it has turned %d times", answerTimeout, turn)
+		}
+	}
+	if f := s.figures(t); f.Promoted < 3 || f.Demoted < 3 {
+		t.Errorf("figures: %d promotions, %d demotions", f.Promoted, f.Demoted)
+	}
+}
