@@ -108,6 +108,8 @@ var house = []archtest.Row{
 		Uses:    []string{"golang.org/x/sys/unix"},
 		Never:   []string{"net", "os", "sync"},
 	},
+	// Checkers of what clients of a cache saw. Simulations and real runs need the same ones.
+	{Package: "internal/history", Uses: []string{"github.com/anishathalye/porcupine"}, Never: []string{"net", "os", "sync", "context"}},
 	// These rules, and real memcached processes.
 	{Package: "internal/archtest"},
 	{Package: "internal/memcachedtest", Uses: []string{"golang.org/x/sys/unix"}},
@@ -116,7 +118,7 @@ var house = []archtest.Row{
 }
 
 // testPackages may be imported by tests, and by each other.
-var testPackages = []string{"internal/archtest", "internal/memcachedtest", "internal/simnet", "internal/e2e"}
+var testPackages = []string{"internal/archtest", "internal/memcachedtest", "internal/simnet", "internal/history", "internal/e2e"}
 
 // vague names say nothing of what is inside.
 var vague = []string{"util", "utils", "common", "helper", "helpers", "types", "errors", "metrics", "misc", "base"}
