@@ -19,6 +19,8 @@ const (
 // A Server is a simulated memcached process.
 type Server struct {
 	Memory *Memory // what it holds; a restart empties it
+	// KeepCAS lets the cas numbers go on after a restart. memcached's begin again, so that a number can mean two items.
+	KeepCAS bool
 
 	net     *Net
 	port    int
@@ -36,12 +38,15 @@ type stream struct {
 	closed bool   // the client's end arrived
 	lastIn int64  // when the last bytes to the server arrive: later ones not before
 	last   int64  // the same for bytes to the client
+	lost   int64  // what arrives from then on is lost, and an end of the first of it; 0: nothing
+	cut    bool   // the first of it has arrived
 }
 
 // NewServer starts a server and gives its address ("127.0.0.1:port").
 func (n *Net) NewServer() (s *Server, address string) {
-	s = &Server{net: n, port: 20000 + len(n.servers), Memory: NewMemory()}
-	n.servers[s.port] = s
+	s = &Server{net: n, port: firstPort + len(n.servers), Memory: NewMemory()}
+	s.Memory.now = n.Now
+	n.servers = append(n.servers, s)
 	return s, fmt.Sprintf("127.0.0.1:%d", s.port)
 }
 
@@ -69,7 +74,12 @@ func (s *Server) Resume() {
 // Kill ends the process: its conns are reset, what it held is gone.
 func (s *Server) Kill() {
 	s.state = dead
+	cas := s.Memory.cas
 	s.Memory = NewMemory()
+	s.Memory.now = s.net.Now
+	if s.KeepCAS {
+		s.Memory.cas = cas
+	}
 	for _, c := range s.conns {
 		c.reset()
 	}
@@ -101,20 +111,47 @@ func (c *stream) reset() {
 		c.sock.failed = unix.ECONNRESET
 		c.sock.in = nil
 	}
+	c.lose()
 }
 
-// toServer has fn run when the bytes written now arrive, after those written before.
-func (c *stream) toServer(fn func()) {
+// lose may have bytes that are on their way to the server get lost, from a random moment on.
+func (c *stream) lose() {
+	n := c.server.net
+	if n.Lossy && c.lost == 0 && c.lastIn > n.now && n.Rand.IntN(2) == 0 {
+		c.lost = n.now + 1 + n.Rand.Int64N(c.lastIn-n.now)
+	}
+}
+
+// toServer has data arrive at the server, behind what was written before; nil: the end of the stream.
+func (c *stream) toServer(from *sock, data []byte) {
 	n := c.server.net
 	c.lastIn = max(c.lastIn, n.now+int64(n.latency()))
-	n.After(time.Duration(c.lastIn-n.now), fn)
+	data = slices.Clone(data)
+	n.After(time.Duration(c.lastIn-n.now), func() {
+		if data == nil {
+			c.closed = true
+			c.server.forget(c)
+			return
+		}
+		from.unsent -= len(data)
+		if c.lost != 0 && n.now >= c.lost {
+			if data = data[:n.Rand.IntN(len(data))]; c.cut {
+				data = nil
+			}
+			c.cut = true
+		}
+		c.in = append(c.in, data...)
+		c.server.work()
+	})
 }
 
 func (c *stream) readable() bool { return len(c.in) > c.tried }
 
-func (c *stream) arrive(data []byte) {
-	c.in = append(c.in, data...)
-	c.server.work()
+// forget drops a conn that is closed and has nothing left to read.
+func (s *Server) forget(c *stream) {
+	if c.closed && !c.readable() {
+		s.conns = slices.DeleteFunc(s.conns, func(o *stream) bool { return o == c })
+	}
 }
 
 // work schedules a step of the process if there is something to do.
@@ -150,9 +187,7 @@ func (s *Server) step() {
 	c.tried = 0
 	if used == 0 { // the rest of a request is on its way, or will never come
 		c.tried = len(c.in)
-		if c.closed {
-			s.conns = slices.DeleteFunc(s.conns, func(o *stream) bool { return o == c })
-		}
+		s.forget(c)
 		return
 	}
 	if !ok {
@@ -160,6 +195,7 @@ func (s *Server) step() {
 		return
 	}
 	c.send(answer)
+	s.forget(c)
 }
 
 func (c *stream) send(answer []byte) {

@@ -9,8 +9,8 @@
 package simnet
 
 import (
-	"container/heap"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -25,20 +25,30 @@ type Net struct {
 	Latency time.Duration
 	// ShortWrites lets writes take only a part of what they are given.
 	ShortWrites bool
+	// Late bounds how long one message in 64 travels instead; 0: none does.
+	Late time.Duration
+	// Lossy lets a stream that breaks lose the end of what was on its way.
+	Lossy bool
 
 	now     int64
 	seq     uint64
 	events  schedule
-	servers map[int]*Server
+	servers []*Server
 	kernels []*Kernel
-	nextFD  int
+	order   []*Kernel // scratch of turnAll
+	fds     []*sock   // by descriptor, from firstFD on; nil: closed
 }
+
+const (
+	firstFD   = 3
+	firstPort = 20000
+)
 
 // New makes an empty network. Its clock starts at one second.
 func New(seed uint64) *Net {
 	return &Net{
 		Rand: rand.New(rand.NewPCG(seed, seed^0x9e3779b97f4a7c15)), Latency: 200 * time.Microsecond,
-		now: int64(time.Second), servers: make(map[int]*Server), nextFD: 3,
+		now: int64(time.Second),
 	}
 }
 
@@ -48,17 +58,24 @@ func (n *Net) Now() int64 { return n.now }
 // After has fn run when d has passed.
 func (n *Net) After(d time.Duration, fn func()) {
 	n.seq++
-	heap.Push(&n.events, event{n.now + int64(d), n.seq, fn})
+	n.events.push(event{n.now + int64(d), n.seq, fn})
 }
 
 func (n *Net) latency() time.Duration {
-	return time.Duration(n.Rand.Int64N(int64(n.Latency) + 1))
+	limit := n.Latency
+	if n.Late > 0 && n.Rand.IntN(64) == 0 {
+		limit = n.Late
+	}
+	return time.Duration(n.Rand.Int64N(int64(limit) + 1))
 }
 
 // Run lets d pass.
-func (n *Net) Run(d time.Duration) {
+func (n *Net) Run(d time.Duration) { n.RunUntil(d, func() bool { return false }) }
+
+// RunUntil lets time pass until done says so, or d has passed.
+func (n *Net) RunUntil(d time.Duration, done func() bool) {
 	until := n.now + int64(d)
-	for {
+	for !done() {
 		for n.turnAll() {
 		}
 		next := until
@@ -72,7 +89,7 @@ func (n *Net) Run(d time.Duration) {
 		}
 		n.now = max(n.now, next)
 		for len(n.events) > 0 && n.events[0].at <= n.now {
-			heap.Pop(&n.events).(event).fn()
+			n.events.pop().fn()
 		}
 		if n.now >= until {
 			return
@@ -83,9 +100,13 @@ func (n *Net) Run(d time.Duration) {
 // turnAll gives each loop that has something to do a turn, and says whether there was one.
 func (n *Net) turnAll() bool {
 	worked := false
-	for _, i := range n.Rand.Perm(len(n.kernels)) {
-		k := n.kernels[i]
-		if k.asleep() {
+	n.order = append(n.order[:0], n.kernels...)
+	for i := range n.order {
+		if j := i + n.Rand.IntN(len(n.order)-i); j != i {
+			n.order[i], n.order[j] = n.order[j], n.order[i]
+		}
+		k := n.order[i]
+		if k.gone || k.asleep() {
 			continue
 		}
 		worked = true
@@ -102,19 +123,48 @@ type event struct {
 	fn  func()
 }
 
+func (e *event) before(o *event) bool { return e.at < o.at || e.at == o.at && e.seq < o.seq }
+
+// schedule is a heap of events.
 type schedule []event
 
-func (s schedule) Len() int { return len(s) }
-func (s schedule) Less(i, j int) bool {
-	return s[i].at < s[j].at || s[i].at == s[j].at && s[i].seq < s[j].seq
+func (s *schedule) push(e event) {
+	h := append(*s, e)
+	i := len(h) - 1
+	for i > 0 && e.before(&h[(i-1)/2]) {
+		h[i] = h[(i-1)/2]
+		i = (i - 1) / 2
+	}
+	h[i] = e
+	*s = h
 }
-func (s schedule) Swap(i, j int) { s[i], s[j] = s[j], s[i] }
-func (s *schedule) Push(x any)   { *s = append(*s, x.(event)) }
-func (s *schedule) Pop() any {
-	old := *s
-	e := old[len(old)-1]
-	*s = old[:len(old)-1]
-	return e
+
+func (s *schedule) pop() event {
+	h := *s
+	first, last := h[0], h[len(h)-1]
+	h[len(h)-1] = event{}
+	h = h[:len(h)-1]
+	*s = h
+	if len(h) == 0 {
+		return first
+	}
+	i := 0
+	for {
+		child := 2*i + 1
+		if child >= len(h) {
+			break
+		}
+		if child+1 < len(h) && h[child+1].before(&h[child]) {
+			child++
+		}
+		if last.before(&h[child]) {
+			break
+		}
+		h[i] = h[child]
+		i = child
+	}
+	h[i] = last
+	return first
 }
 
 // A Kernel is one loop's simulated kernel.
@@ -122,7 +172,8 @@ type Kernel struct {
 	Loop *epoll.Loop
 
 	net    *Net
-	socks  map[int]*sock
+	socks  []*sock // open, by descriptor
+	gone   bool    // Crash was called
 	woken  bool
 	wakeAt int64 // -1: only an event wakes it
 	turned int64 // when it last waited
@@ -132,6 +183,7 @@ type Kernel struct {
 // sock is a descriptor of a Kernel.
 type sock struct {
 	fd         int
+	kernel     *Kernel
 	conn       *stream
 	registered bool
 	tag        uint64
@@ -148,10 +200,32 @@ const sendBuffer = 256 << 10
 
 // NewLoop makes a loop over a simulated kernel of its own.
 func (n *Net) NewLoop() *epoll.Loop {
-	k := &Kernel{net: n, socks: make(map[int]*sock)}
+	k := &Kernel{net: n}
 	k.Loop = epoll.New(k)
 	n.kernels = append(n.kernels, k)
 	return k.Loop
+}
+
+// Crash ends the process of a loop that NewLoop made: it turns no more, and its conns are cut. What it had sent may still arrive.
+// Whoever waits in the loop can be told to give up afterwards: nothing gets out.
+func (n *Net) Crash(l *epoll.Loop) {
+	k := l.Kernel.(*Kernel)
+	k.gone = true
+	n.kernels = slices.DeleteFunc(n.kernels, func(o *Kernel) bool { return o == k })
+	for len(k.socks) > 0 {
+		k.Close(k.socks[0].fd)
+	}
+}
+
+// sock gives an open descriptor of the kernel; nil: it is not.
+func (k *Kernel) sock(fd int) *sock {
+	if fd < firstFD || fd-firstFD >= len(k.net.fds) {
+		return nil
+	}
+	if s := k.net.fds[fd-firstFD]; s != nil && s.kernel == k {
+		return s
+	}
+	return nil
 }
 
 func (k *Kernel) asleep() bool {
@@ -197,31 +271,22 @@ func (k *Kernel) Wait(events []epoll.Event, timeout time.Duration) (int, error) 
 		k.wakeAt = k.net.now + int64(timeout)
 	}
 	n := 0
-	for fd := range k.fds() {
-		if ev := k.socks[fd].ready(); ev != 0 && n < len(events) {
-			events[n] = epoll.Event{Tag: k.socks[fd].tag, Events: ev}
+	for _, s := range k.socks {
+		if ev := s.ready(); ev != 0 && n < len(events) {
+			events[n] = epoll.Event{Tag: s.tag, Events: ev}
 			n++
 		}
 	}
-	k.net.Rand.Shuffle(n, func(i, j int) { events[i], events[j] = events[j], events[i] })
+	if n > 1 {
+		k.net.Rand.Shuffle(n, func(i, j int) { events[i], events[j] = events[j], events[i] })
+	}
 	k.waited = n == 0 && idle
 	return n, nil
 }
 
-// fds gives the descriptors in order: a map's own order would make runs differ.
-func (k *Kernel) fds() func(yield func(int) bool) {
-	return func(yield func(int) bool) {
-		for fd := 3; fd < k.net.nextFD; fd++ {
-			if k.socks[fd] != nil && !yield(fd) {
-				return
-			}
-		}
-	}
-}
-
 // Add registers a descriptor.
 func (k *Kernel) Add(fd int, tag uint64, want epoll.Events) error {
-	s := k.socks[fd]
+	s := k.sock(fd)
 	if s == nil {
 		return unix.EBADF
 	}
@@ -234,7 +299,7 @@ func (k *Kernel) Modify(fd int, tag uint64, want epoll.Events) error { return k.
 
 // Remove ends a registration.
 func (k *Kernel) Remove(fd int) error {
-	if s := k.socks[fd]; s != nil {
+	if s := k.sock(fd); s != nil {
 		s.registered = false
 	}
 	return nil
@@ -242,7 +307,7 @@ func (k *Kernel) Remove(fd int) error {
 
 // Read takes what has arrived.
 func (k *Kernel) Read(fd int, p []byte) (int, unix.Errno) {
-	s := k.socks[fd]
+	s := k.sock(fd)
 	switch {
 	case s == nil:
 		return 0, unix.EBADF
@@ -263,7 +328,7 @@ func (k *Kernel) Read(fd int, p []byte) (int, unix.Errno) {
 
 // Write sends bytes on their way.
 func (k *Kernel) Write(fd int, p []byte) (int, unix.Errno) {
-	s := k.socks[fd]
+	s := k.sock(fd)
 	switch {
 	case s == nil:
 		return 0, unix.EBADF
@@ -278,11 +343,7 @@ func (k *Kernel) Write(fd int, p []byte) (int, unix.Errno) {
 		return 0, unix.EAGAIN
 	}
 	s.unsent += n
-	data := append([]byte(nil), p[:n]...)
-	s.conn.toServer(func() {
-		s.unsent -= n
-		s.conn.arrive(data)
-	})
+	s.conn.toServer(s, p[:n])
 	return n, 0
 }
 
@@ -292,38 +353,47 @@ func (k *Kernel) Connect(addr epoll.Address) (int, unix.Errno) {
 	if !ok {
 		return -1, unix.EAFNOSUPPORT
 	}
-	fd := k.net.nextFD
-	k.net.nextFD++
-	s := &sock{fd: fd, connecting: true}
-	k.socks[fd] = s
+	if k.gone {
+		return -1, unix.ENETDOWN
+	}
+	fd := firstFD + len(k.net.fds)
+	s := &sock{fd: fd, kernel: k, connecting: true}
+	k.net.fds = append(k.net.fds, s)
+	k.socks = append(k.socks, s)
 	k.net.After(k.net.latency(), func() {
 		s.connecting = false
-		server := k.net.servers[sa.Port]
-		if server == nil || server.state == dead {
+		i := sa.Port - firstPort
+		switch {
+		case k.net.fds[fd-firstFD] == nil: // closed meanwhile
+		case i < 0 || i >= len(k.net.servers) || k.net.servers[i].state == dead:
 			s.failed = unix.ECONNREFUSED
-			return
+		default:
+			s.conn = k.net.servers[i].accept(s)
 		}
-		s.conn = server.accept(s)
 	})
 	return fd, unix.EINPROGRESS
 }
 
 // Connected gives the outcome of Connect.
 func (k *Kernel) Connected(fd int) unix.Errno {
-	if s := k.socks[fd]; s != nil {
+	if s := k.sock(fd); s != nil {
 		return s.failed
 	}
 	return unix.EBADF
 }
 
-// Close ends a stream; what was written still arrives.
+// Close ends a stream; what was written still arrives, or some of it where streams are Lossy.
 func (k *Kernel) Close(fd int) {
-	s := k.socks[fd]
-	delete(k.socks, fd)
-	if s != nil && s.conn != nil {
-		c := s.conn
+	s := k.sock(fd)
+	if s == nil {
+		return
+	}
+	k.net.fds[fd-firstFD] = nil
+	k.socks = slices.DeleteFunc(k.socks, func(o *sock) bool { return o == s })
+	if c := s.conn; c != nil {
 		c.sock = nil
-		c.toServer(func() { c.closed = true })
+		c.lose()
+		c.toServer(nil, nil)
 	}
 }
 
