@@ -213,19 +213,17 @@ func (t *gathering) ended() {
 // join has the values that stand in chunks put together, and says whether there are any; then answer comes when they are.
 func (t *gathering) join() bool {
 	t.open = 1
+	some := false
 	for _, f := range t.frags {
 		for i := range f.splits {
+			some = true
 			f.joinUnit(&f.splits[i])
 		}
 	}
-	if t.open == 1 {
-		t.open = 0
-		return false
-	}
-	if t.open--; t.open == 0 {
+	if t.open--; some && t.open == 0 { // a wrapped value is there at once
 		t.joined()
 	}
-	return true
+	return some
 }
 
 func (f *fragment) joinUnit(u *splitUnit) {

@@ -29,6 +29,13 @@ func (s *splitter) extend(x *Exchange, req *protocol.Request, affinity uint32) {
 				return
 			}
 			it, found := s.open(&before)
+			if !found && before.status == protocol.StatusHit { // damaged, which is as good as missing
+				x.To.Finish(x, protocol.AppendMiss(nil, req))
+				return
+			}
+			if !found { // what comes meanwhile must not be extended unseen: it may be a manifest
+				it.unique = math.MaxUint64
+			}
 			if !found || it.Kind == split.Plain && !split.Oversized(len(it.Value)+len(more), s.cfg.Threshold) {
 				s.extendAtHome(o, req, more, it.unique, &st)
 			} else if req.Mode == 'a' || req.Mode == 'p' { // as memcached says of a mode that it does not know
@@ -52,7 +59,7 @@ func (s *splitter) extend(x *Exchange, req *protocol.Request, affinity uint32) {
 	})
 }
 
-// extendAtHome lets the backend extend the item with that cas number.
+// extendAtHome lets the backend extend the item with that cas number. Where there is none it says what it says of a missing item.
 func (s *splitter) extendAtHome(o *op, req *protocol.Request, more []byte, unique uint64, st *step) {
 	flags := req.MetaFlags
 	switch req.Verb {

@@ -41,7 +41,8 @@ func (it *Item) AppendValue(dst []byte, verb protocol.Verb, key []byte) []byte {
 // answered with (Response.Line) when it was asked for the item on the home server with the client's flags and those that
 // AppendMetaFlags added. Size and flags become the item's; what the client did not ask for is left out; all else (cas, ttl,
 // key, opaque, W, X, Z …) stays as it is and where it is, and so do errors. data says that the line begins with VA, because
-// the client asked a mg for the value: it and CRLF follow.
+// the client asked a mg for the value: it and CRLF follow. An Item with a Unique (not 0) was read later than line, and has its
+// own cas number.
 func (it *Item) AppendMetaHead(dst []byte, req *protocol.Request, line []byte) (head []byte, data bool) {
 	code, rest := protocol.NextKey(line)
 	if len(code) != 2 { // an error's words are no flags
@@ -75,6 +76,12 @@ func (it *Item) AppendMetaHead(dst []byte, req *protocol.Request, line []byte) (
 			dst = strconv.AppendUint(append(dst, 's'), uint64(len(it.Value)), 10)
 		case 'f':
 			dst = strconv.AppendUint(append(dst, 'f'), uint64(it.Flags), 10)
+		case 'c':
+			if it.Unique == 0 {
+				dst = append(dst, token...)
+				continue
+			}
+			dst = strconv.AppendUint(append(dst, 'c'), it.Unique, 10)
 		default:
 			dst = append(dst, token...)
 		}
