@@ -83,7 +83,7 @@ func (p *Pool) share(x *Exchange, req *protocol.Request, affinity uint32) bool {
 		return true
 	case f.verb != req.Verb || !bytes.Equal(f.key, req.Key): // two keys with one hash: one of them does without
 		return false
-	case f.call.Sent():
+	case f.call.Sent() && p.Shared.mutant != joinsSent:
 		if f.next == nil {
 			f.next = p.newFetch(id, req, affinity)
 			f.next.held = true

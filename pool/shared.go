@@ -20,6 +20,7 @@ type Shared struct {
 
 	timeout   time.Duration          // of the backends; immutable
 	random    func([]byte)           // fills generations, for tests; nil: crypto/rand. Immutable
+	mutant    mutant                 // what tests break. Immutable
 	hot       atomic.Pointer[HotSet] // nil: no key is
 	splitKeys splitKeys
 }

@@ -93,6 +93,9 @@ func (s *splitter) store(x *Exchange, req *protocol.Request, affinity uint32) {
 			if known && old.Kind == split.Split && req.Verb == protocol.Set && tries < 4 {
 				swap.Verb, swap.Unique = protocol.CAS, old.unique // so that it is this generation that goes
 			}
+			if s.p.Shared.mutant == cleansFirst && known && old.Kind == split.Split {
+				s.clean(&old.Manifest)
+			}
 			o.ask(&st, home, &swap)
 			if swap.Verb == req.Verb || st.status != protocol.StatusExists && st.status != protocol.StatusNotFound {
 				break

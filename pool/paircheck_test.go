@@ -1,0 +1,255 @@
+package pool_test
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/anishathalye/porcupine"
+)
+
+// A checker judges the history of a pair.
+//
+// Promised, for each key: a value that is read is exactly one that was written (or one that appends made), with its own flags; the
+// requests that were answered can be put into an order, each between its begin and its end, in which they make sense; those that
+// failed, or were never answered, took effect at one moment after their begin, or never. So no read is older than a write
+// that was acknowledged before it began. A wasGone makes sense always, for memcached forgets, but in a run without faults it does not.
+// Beyond that, whose write failed in a proxy never gets an older value from that proxy afterwards, and the failed write's own value does not
+// replace what that proxy was asked to write later: the journal's promise.
+type checker struct {
+	strict bool // nothing was forgotten
+	ops    []*pairOp
+	tokens map[string]*pairOp
+}
+
+// check gives what is wrong with a history, or "".
+func (w *pair) check() string {
+	c := checker{strict: w.plan.faults == 0, ops: w.history, tokens: make(map[string]*pairOp, len(w.history))}
+	for _, o := range c.ops {
+		if o.token != "" {
+			c.tokens[o.token] = o
+		}
+	}
+	for _, o := range c.ops {
+		if limit := 2*250*time.Millisecond + 10*time.Millisecond; o.end != 0 && o.ended-o.began > int64(limit) {
+			return fmt.Sprintf("a client waited %v: %v", time.Duration(o.ended-o.began), o)
+		}
+		if wrong := c.whole(o); wrong != "" {
+			return wrong
+		}
+	}
+	if wrong := c.uniques(); wrong != "" {
+		return wrong
+	}
+	byKey := slices.Clone(c.ops)
+	slices.SortStableFunc(byKey, func(a, b *pairOp) int { return cmp.Compare(a.key, b.key) })
+	for len(byKey) > 0 {
+		n := slices.IndexFunc(byKey, func(o *pairOp) bool { return o.key != byKey[0].key })
+		if n < 0 {
+			n = len(byKey)
+		}
+		if wrong := c.stale(byKey[:n]); wrong != "" {
+			return wrong
+		}
+		if !c.ordered(byKey[:n]) {
+			return fmt.Sprintf("no order of the requests of key %c makes sense", byKey[0].key)
+		}
+		byKey = byKey[n:]
+	}
+	return ""
+}
+
+// parts gives the writes that made a value; nil: it is none.
+func (c *checker) parts(value string) (ops []*pairOp) {
+	for value != "" {
+		end := strings.IndexByte(value, '>') + 1
+		o := c.tokens[value[:end]]
+		if o == nil || (o.effect == appends) != (len(ops) > 0) {
+			return nil
+		}
+		ops = append(ops, o)
+		value = value[end:]
+	}
+	return ops
+}
+
+// whole says what is wrong with an answer taken by itself.
+func (c *checker) whole(o *pairOp) string {
+	if o.outcome == senseless || o.outcome == exists && o.effect != swaps {
+		return fmt.Sprintf("no answer to the request: %v", o)
+	}
+	if o.outcome != wasThere {
+		return ""
+	}
+	parts := c.parts(o.value)
+	if parts == nil {
+		return fmt.Sprintf("nobody wrote this value: %v", o)
+	}
+	for _, p := range parts {
+		if p.key != o.key || p.start > o.end {
+			return fmt.Sprintf("another key's value, or a later one: %v", o)
+		}
+	}
+	if parts[0].flags != o.flags {
+		return fmt.Sprintf("flags %d of another value: %v", o.flags, o)
+	}
+	return ""
+}
+
+// uniques says where a cas number stood for two values.
+func (c *checker) uniques() string {
+	type name struct {
+		key    byte
+		round  int
+		unique uint64
+	}
+	values := make(map[name]*pairOp)
+	for _, o := range c.ops {
+		if o.unique == 0 || o.outcome != wasThere && (o.outcome != done || o.effect != sets && o.effect != adds) {
+			continue
+		}
+		at := name{o.key, o.round, o.unique}
+		if first := values[at]; first != nil && first.result() != o.result() {
+			return fmt.Sprintf("one cas number, two values:\n%v\n%v", first, o)
+		}
+		values[at] = o
+	}
+	return ""
+}
+
+// result is the value that a request read or put there.
+func (o *pairOp) result() string {
+	if o.outcome == wasThere {
+		return o.value
+	}
+	return o.token
+}
+
+// stale gives the first read of a value that an acknowledged write had replaced before, or one that failed in the same process.
+func (c *checker) stale(ops []*pairOp) string {
+	for _, r := range ops {
+		if r.outcome != wasThere {
+			continue
+		}
+		parts := c.parts(r.value)
+		for _, o := range ops {
+			if o.end == 0 || o.end >= r.start || slices.Contains(parts, o) || !o.replaced(r) {
+				continue
+			}
+			if over := func(s *pairOp) bool { return s.overBefore(o) }; slices.IndexFunc(parts, func(s *pairOp) bool { return !over(s) }) < 0 {
+				return fmt.Sprintf("stale:\n%v\nwas replaced by\n%v\nand still read by\n%v", parts[len(parts)-1], o, r)
+			}
+		}
+	}
+	return ""
+}
+
+// replaced says whether a write that has ended leaves nothing of what was before it for a later read.
+func (o *pairOp) replaced(r *pairOp) bool {
+	switch o.effect {
+	case reads, touches:
+		return false
+	case adds, appends:
+		return o.outcome == done
+	}
+	return o.outcome == done || o.effect == deletes && o.outcome == wasGone || o.failed && o.proc == r.proc
+}
+
+// overBefore says whether a write had its effect, if any, before o began.
+func (s *pairOp) overBefore(o *pairOp) bool {
+	return s.end != 0 && s.end < o.start && (s.outcome == done || s.failed && s.proc == o.proc)
+}
+
+// ordered says whether an order of one key's requests makes sense.
+func (c *checker) ordered(ops []*pairOp) bool {
+	operations := make([]porcupine.Operation, 0, len(ops))
+	for _, o := range ops {
+		op := porcupine.Operation{Input: o, Call: int64(o.start), Return: int64(o.end)}
+		if o.outcome == unknown {
+			if o.effect == reads || o.effect == touches {
+				continue
+			}
+			op.Return = math.MaxInt64
+		}
+		operations = append(operations, op)
+	}
+	return porcupine.CheckOperations(porcupine.Model{
+		Init: func() any { return "" },
+		Step: func(state, input, _ any) (bool, any) { return c.step(state.(string), input.(*pairOp)) },
+	}, operations)
+}
+
+// step says whether a request, with the answer that it got, makes sense when the key has a value ("": none), and what it has then.
+func (c *checker) step(value string, o *pairOp) (ok bool, after string) {
+	absent := value == ""
+	switch o.outcome {
+	case wasThere:
+		return value == o.value, value
+	case wasGone:
+		if o.effect == deletes {
+			return absent || !c.strict, ""
+		}
+		return absent || !c.strict, value
+	case refused: // of adds there is a value, of the others there is none
+		return o.effect == adds && !absent || o.effect != adds && (absent || !c.strict), value
+	case exists:
+		return !absent && value != o.expect, value
+	}
+	after = o.token
+	ok = true
+	switch o.effect {
+	case adds:
+		ok = absent || !c.strict
+	case replaces:
+		ok = !absent
+	case appends:
+		ok, after = !absent, value+o.token
+	case swaps:
+		ok = value == o.expect
+	case deletes:
+		ok, after = !absent, ""
+	case touches:
+		ok, after = !absent, value
+	}
+	if o.outcome == unknown && !ok { // it found what it could not change
+		return true, value
+	}
+	return ok, after
+}
+
+func (o *pairOp) String() string {
+	answer := "nothing"
+	if o.end != 0 {
+		answer = fmt.Sprintf("%q at %s", o.answer, clock(o.ended))
+	}
+	return fmt.Sprintf("%s client %d through %v: %q heard %s", clock(o.began), o.client, o.proc, o.line, answer)
+}
+
+func clock(at int64) string { return fmt.Sprintf("%.6fs", float64(at)/1e9) }
+
+// story tells a run.
+func (w *pair) story() string {
+	lines := make([]note, 0, len(w.history)+len(w.notes))
+	for _, o := range w.history {
+		lines = append(lines, note{o.began, o.String()})
+	}
+	for _, n := range w.notes {
+		lines = append(lines, note{n.at, clock(n.at) + " * " + n.text})
+	}
+	slices.SortStableFunc(lines, func(a, b note) int { return cmp.Compare(a.at, b.at) })
+	var b strings.Builder
+	fmt.Fprintf(&b, "%d servers, %d workers a proxy, %d faults\n", w.plan.servers, w.plan.workers, w.plan.faults)
+	for i, cfg := range w.plan.configs {
+		fmt.Fprintf(&b, "proxy%d: coalescing %v, on_error %v, split %+v\n", i+1, cfg.Coalesce, cfg.OnError, cfg.Split)
+	}
+	for i, n := range lines {
+		if i > 0 && n.text == lines[i-1].text {
+			continue // a request of several keys
+		}
+		b.WriteString(n.text + "\n")
+	}
+	return b.String()
+}
