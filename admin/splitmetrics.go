@@ -38,6 +38,19 @@ func splitFamilies() []family {
 			func(s *proxy.SplitFigures) uint64 { return s.ChunksRead }),
 		each("mcproxy_split_chunks_missing_total", "Reads of chunks that were not there, were another value's or were cut short.",
 			func(s *proxy.SplitFigures) uint64 { return s.ChunksMissing }),
+		{
+			"mcproxy_split_ahead_total", prometheus.CounterValue,
+			"Reads of a hot key's chunks that began together with that of its manifest, by outcome: kept (the manifest was the remembered one, and " +
+				"the value was there after one round trip); dropped.",
+			[]string{"pool", "outcome"},
+			func(f *figures, emit emit) {
+				for i := range f.Pools {
+					name, s := f.Pools[i].Name, &f.Pools[i].Split
+					emit(float64(s.AheadKept), name, "kept")
+					emit(float64(s.AheadDropped), name, "dropped")
+				}
+			},
+		},
 		each("mcproxy_split_retries_total", "Manifests that were read again, because chunks were missing or did not fit.",
 			func(s *proxy.SplitFigures) uint64 { return s.Retried }),
 		each("mcproxy_split_chunks_cleaned_total", "Chunks of values replaced, deleted or not finished that were deleted.",

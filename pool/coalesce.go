@@ -61,6 +61,7 @@ type fetch struct {
 	deadline    int64
 	first, last *Exchange
 	next        *fetch // the waiting one
+	ahead       *ahead // chunks that are read meanwhile, for all; nil: none are
 }
 
 // share answers a get by a fetch that it may share with others, and says whether it does.
@@ -160,6 +161,9 @@ func (f *fetch) send() {
 	}
 	f.held = false
 	p.Figures.Fetches++
+	if p.splitter != nil {
+		f.ahead = p.splitter.readAhead(f.key, f.affinity)
+	}
 	if err := pl.SendBy(&f.call, req, f.affinity, f.deadline); err != nil {
 		f.fail(err)
 	}
@@ -168,9 +172,12 @@ func (f *fetch) send() {
 // Answer gives the answer to all who joined.
 func (f *fetch) Answer(c *backend.Call, r *protocol.Response, raw []byte) error {
 	if f.p.reserved(r) {
-		f.p.getSplit(c, r, func(answer []byte, _ bool) { f.deliver(answer) })
+		item := f.p.reservedItem(c, r)
+		item.ahead, item.readers = f.ahead, f.readers()
+		f.p.splitter.get(item, func(answer []byte, _ bool) { f.deliver(answer) })
 		return nil
 	}
+	f.ahead.dropFor(r)
 	figures := &f.p.Figures
 	hash := f.id
 	if f.verb == protocol.Gets {
@@ -191,6 +198,15 @@ func (f *fetch) Answer(c *backend.Call, r *protocol.Response, raw []byte) error 
 	return nil
 }
 
+// readers is how many have joined.
+func (f *fetch) readers() int {
+	n := 0
+	for x := f.first; x != nil; x = x.joined {
+		n++
+	}
+	return n
+}
+
 // deliver gives all who joined the answer.
 func (f *fetch) deliver(answer []byte) {
 	for x := f.first; x != nil; {
@@ -207,6 +223,7 @@ func (f *fetch) Fail(_ *backend.Call, _ []byte, err *backend.Error) { f.fail(err
 
 func (f *fetch) fail(err *backend.Error) {
 	p := f.p
+	f.ahead.drop()
 	for x := f.first; x != nil; {
 		next := x.joined
 		x.joined = nil

@@ -12,6 +12,7 @@ const (
 	JoinsSent     = joinsSent
 	ManifestFirst = manifestFirst
 	SkipsChecksum = skipsChecksum
+	TrustsMemory  = trustsMemory
 	CleansFirst   = cleansFirst
 )
 

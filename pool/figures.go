@@ -10,6 +10,8 @@ func (f *SplitFigures) Add(o *SplitFigures) {
 	f.ChunksWritten += o.ChunksWritten
 	f.ChunksRead += o.ChunksRead
 	f.ChunksMissing += o.ChunksMissing
+	f.AheadKept += o.AheadKept
+	f.AheadDropped += o.AheadDropped
 	f.Retried += o.Retried
 	f.Cleaned += o.Cleaned
 	f.Dead += o.Dead

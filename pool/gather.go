@@ -30,6 +30,7 @@ type Gatherer struct {
 type splitUnit struct {
 	from, to int // in fragment.got
 	unit     []byte
+	ahead    *ahead // chunks that are read meanwhile; nil: none are
 }
 
 // NewGatherer makes loop's gatherer.
@@ -62,6 +63,7 @@ type fragment struct {
 	got    []byte // VALUE units, raw, in the order of the fragment's keys
 	taken  int    // bytes of got that are in the answer already
 	splits []splitUnit
+	aheads []*ahead // of keys whose manifests are remembered
 	values int
 }
 
@@ -126,6 +128,7 @@ func (t *gathering) Send(affinity uint32) {
 			_, f.expect = protocol.NextKey(f.expect)
 		}
 		f.expect = f.expect[:len(f.expect)-2]
+		f.readAhead(affinity)
 		f.call.Owner = f
 		if err := p.Pipelines[f.node].SendKeys(&f.call, t.verb, f.line, affinity); err != nil {
 			f.Fail(&f.call, nil, err)
@@ -150,14 +153,14 @@ func (f *fragment) Answer(_ *backend.Call, r *protocol.Response, raw []byte) err
 			}
 		}
 		f.values++
-		f.pool.observeValue(&f.call, r)
 		if t.size += len(raw); t.size > maxGathered {
 			t.refusal = append(t.refusal[:0], "SERVER_ERROR out of memory writing get response\r\n"...)
 			return nil
 		}
 		if f.pool.reserved(r) {
-			f.pool.Shared.splitKeys.add(r.Key)
-			f.splits = append(f.splits, splitUnit{from: len(f.got), to: len(f.got) + len(raw)})
+			f.splits = append(f.splits, splitUnit{from: len(f.got), to: len(f.got) + len(raw), ahead: f.aheadOf(r.Key)})
+		} else {
+			f.pool.observeValue(&f.call, r)
 		}
 		f.got = t.g.loop.Buffers.Append(f.got, raw)
 	case r.Status != protocol.StatusEnd: // the backend itself says that it cannot
@@ -167,7 +170,13 @@ func (f *fragment) Answer(_ *backend.Call, r *protocol.Response, raw []byte) err
 		}
 	}
 	if r.Last {
-		f.pool.Figures.Hits += uint64(f.values)
+		for _, a := range f.aheads { // of keys that have no manifest any more
+			if a != nil {
+				f.pool.splitter.forget(a.key)
+				a.drop()
+			}
+		}
+		f.pool.Figures.Hits += uint64(f.values - len(f.splits)) // those are counted when they are put together
 		f.pool.Figures.Misses += uint64(f.nkeys - f.values)
 		t.ended()
 	}
@@ -189,8 +198,44 @@ func (f *fragment) Fail(_ *backend.Call, _ []byte, err *backend.Error) {
 func (f *fragment) drop() {
 	f.of.size -= len(f.got)
 	f.got = f.got[:0]
+	f.dropAheads()
 	f.splits = f.splits[:0]
 	f.values = 0
+}
+
+// readAhead begins to read the chunks of keys whose manifests are remembered.
+func (f *fragment) readAhead(affinity uint32) {
+	s := f.pool.splitter
+	if s == nil || len(s.memories) == 0 || f.of.verb != protocol.Get && f.of.verb != protocol.Gets {
+		return
+	}
+	for key, rest := protocol.NextKey(f.expect); key != nil; key, rest = protocol.NextKey(rest) {
+		if a := s.readAhead(key, affinity); a != nil {
+			f.aheads = append(f.aheads, a)
+		}
+	}
+}
+
+// aheadOf takes the ahead of a key off the list; nil: there is none.
+func (f *fragment) aheadOf(key []byte) *ahead {
+	for i, a := range f.aheads {
+		if a != nil && bytes.Equal(a.key, key) {
+			f.aheads[i] = nil
+			return a
+		}
+	}
+	return nil
+}
+
+// dropAheads drops those that no unit was found for, and those of units that are not used.
+func (f *fragment) dropAheads() {
+	for _, a := range f.aheads {
+		a.drop()
+	}
+	f.aheads = nil
+	for i := range f.splits {
+		f.splits[i].ahead.drop()
+	}
 }
 
 func (t *gathering) refuse(err *backend.Error) {
@@ -233,12 +278,10 @@ func (f *fragment) joinUnit(u *splitUnit) {
 	}
 	t := f.of
 	t.open++
-	item := reservedItem{key: r.Key, value: r.Value, unique: r.Unique, verb: t.verb, exptime: t.exptime}
+	item := reservedItem{key: r.Key, value: r.Value, unique: r.Unique, verb: t.verb, exptime: t.exptime, readers: 1, ahead: u.ahead}
 	f.pool.splitter.get(item, func(answer []byte, hit bool) {
 		if hit {
 			u.unit = answer[:len(answer)-len(protocol.End)]
-		} else {
-			f.pool.Figures.Misses++
 		}
 		if t.open--; t.open == 0 {
 			t.joined()
@@ -329,6 +372,7 @@ func (g *Gatherer) fragment() *fragment {
 // release takes a gathering back; what a large one grew is let go.
 func (g *Gatherer) release(t *gathering) {
 	for _, f := range t.frags {
+		f.dropAheads()
 		g.loop.Buffers.Put(f.line)
 		g.loop.Buffers.Put(f.got)
 		*f = fragment{}

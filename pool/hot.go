@@ -29,6 +29,17 @@ func (p *Pool) observeValue(c *backend.Call, r *protocol.Response) {
 	p.detector.RecordValue(hotkey.Hash(key), key, len(r.Value))
 }
 
+// observeJoined has the detector count a value that was put together for so many readers.
+func (p *Pool) observeJoined(key []byte, size, readers int) {
+	if p.detector == nil {
+		return
+	}
+	hash := hotkey.Hash(key)
+	for range readers {
+		p.detector.ObserveValue(hash, key, size)
+	}
+}
+
 // Freeze ends a window of the pool's detector and lends it, until Release; see hotkey.Detector. The loop calls both.
 func (p *Pool) Freeze(now int64) *hotkey.Window {
 	if p.detector == nil {

@@ -9,5 +9,6 @@ const (
 	joinsSent            // a get joins a fetch that was sent already
 	manifestFirst        // the manifest is sent together with its chunks
 	skipsChecksum        // a value is given out whatever its checksum says
+	trustsMemory         // what was read ahead is given out although the manifest is another now
 	cleansFirst          // the old generation is deleted before the new one stands
 )

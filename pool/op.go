@@ -93,8 +93,10 @@ func (s *step) Fail(_ *backend.Call, _ []byte, err *backend.Error) {
 	s.ended()
 }
 
-func (s *step) ended() {
-	o := s.o
+func (s *step) ended() { s.o.ended() }
+
+// ended is the end of something that the op waits for.
+func (o *op) ended() {
 	if o.open--; o.open == 0 && o.waiting {
 		o.waiting = false
 		o.resume()

@@ -15,6 +15,7 @@ func TestMutants(t *testing.T) {
 		"a get joins a fetch that was sent":    {pool.JoinsSent, 2000},
 		"the manifest is sent with its chunks": {pool.ManifestFirst, 200},
 		"no checksum is looked at":             {pool.SkipsChecksum, 1000},
+		"no manifest is compared":              {pool.TrustsMemory, 2000},
 		"the old generation is deleted first":  {pool.CleansFirst, 200},
 	} {
 		t.Run(name, func(t *testing.T) {

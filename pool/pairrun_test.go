@@ -112,12 +112,7 @@ func (s *pairSum) add(w *pair) {
 		for _, wk := range p.workers {
 			f := &wk.pool.Figures
 			s.joined += f.Joined
-			s.split.Stored += f.Split.Stored
-			s.split.Read += f.Split.Read
-			s.split.ChunksMissing += f.Split.ChunksMissing
-			s.split.Retried += f.Split.Retried
-			s.split.Dead += f.Split.Dead
-			s.split.Damaged += f.Split.Damaged
+			s.split.Add(&f.Split)
 		}
 	}
 }

@@ -1,6 +1,8 @@
 package pool
 
 import (
+	"math/rand/v2"
+
 	"mcproxy/backend"
 	"mcproxy/hotkey"
 	"mcproxy/internal/epoll"
@@ -18,6 +20,7 @@ type Pool struct {
 	detector  *hotkey.Detector // nil: keys are not watched
 	building  []*fragment      // by backend: of the gathering under construction
 	coalescer coalescer
+	rand      *rand.Rand
 	request   protocol.Request // scratch for requests that failed
 	answer    []byte           // scratch for answers made here
 }
@@ -35,7 +38,7 @@ type Figures struct {
 
 // New gives loop its own view of a pool. seed, which nobody outside should know, is another for each loop.
 func New(s *Shared, loop *epoll.Loop, seed uint64) *Pool {
-	p := &Pool{Shared: s, loop: loop, building: make([]*fragment, len(s.Backends))}
+	p := &Pool{Shared: s, loop: loop, building: make([]*fragment, len(s.Backends)), rand: rand.New(rand.NewPCG(seed, 0))}
 	if !s.Config.HotKeysOff {
 		p.detector = hotkey.NewDetector(s.Config.HotKeys, seed, loop.Now)
 	}
@@ -87,6 +90,7 @@ type Exchange struct {
 	quiet  bool
 	verb   protocol.Verb
 	call   backend.Call
+	ahead  *ahead         // chunks that are read meanwhile; nil: none are
 	joined *Exchange      // the next of those who share a fetch
 	echo   *protocol.Echo // the key that is added to the answer; nil: none
 }
@@ -99,8 +103,12 @@ func (p *Pool) Do(x *Exchange, req *protocol.Request, affinity uint32) {
 	if d := p.detector; d != nil && !d.Skip(len(req.Value)) {
 		d.Record(hotkey.Hash(req.Key), req.Key, opOf(req.Verb), len(req.Value))
 	}
+	x.ahead = nil
 	if p.splitter != nil && p.splitter.take(x, req, affinity) || p.share(x, req, affinity) {
 		return
+	}
+	if p.splitter != nil && (req.Verb == protocol.Get || req.Verb == protocol.Gets) {
+		x.ahead = p.splitter.readAhead(req.Key, affinity)
 	}
 	x.call.Owner = x
 	x.echo = nil
@@ -108,6 +116,7 @@ func (p *Pool) Do(x *Exchange, req *protocol.Request, affinity uint32) {
 		x.echo = req.Echo()
 	}
 	if err := p.Pipelines[p.Shared.Ring.Lookup(req.Key)].Send(&x.call, req, affinity); err != nil {
+		x.ahead.drop()
 		p.fail(x, req, err)
 	}
 }
@@ -116,9 +125,12 @@ func (p *Pool) Do(x *Exchange, req *protocol.Request, affinity uint32) {
 func (x *Exchange) Answer(c *backend.Call, r *protocol.Response, raw []byte) error {
 	f := &x.pool.Figures
 	if x.pool.reserved(r) {
-		x.pool.getSplit(c, r, func(answer []byte, hit bool) { x.To.Finish(x, answer) })
+		item := x.pool.reservedItem(c, r)
+		item.ahead = x.ahead
+		x.pool.splitter.get(item, func(answer []byte, _ bool) { x.To.Finish(x, answer) })
 		return nil
 	}
+	x.ahead.dropFor(r)
 	switch {
 	case r.Status == protocol.StatusMiss:
 		f.Misses++
@@ -139,6 +151,7 @@ func (x *Exchange) Answer(c *backend.Call, r *protocol.Response, raw []byte) err
 // Fail takes a request that was not answered.
 func (x *Exchange) Fail(_ *backend.Call, req []byte, err *backend.Error) {
 	p := x.pool
+	x.ahead.drop()
 	if n, perr := protocol.ParseRequest(req, &p.request); perr != nil || n == 0 {
 		panic("pool: a request of our own does not parse: " + string(req))
 	}

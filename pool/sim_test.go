@@ -228,6 +228,9 @@ func run(seed uint64) (*world, string) {
 		clients = append(clients, c)
 		c.next()
 	}
+	if seed%5 > 0 {
+		w.heat()
+	}
 	w.net.After(50*time.Millisecond, func() { w.faults(10) })
 	w.net.Run(30 * time.Second)
 	for _, c := range clients {
@@ -265,6 +268,7 @@ func TestFailedWritesNeverComeBack(t *testing.T) {
 		from, to = *simSeed, *simSeed
 	}
 	reads, failed := 0, 0
+	var kept, dropped uint64
 	for seed := from; seed <= to; seed++ {
 		w, wrong := run(seed)
 		if wrong != "" {
@@ -272,9 +276,17 @@ func TestFailedWritesNeverComeBack(t *testing.T) {
 		}
 		reads += w.reads
 		failed += w.failed
+		for i := range w.workers {
+			f := &w.workers[i].pool.Figures.Split
+			kept += f.AheadKept
+			dropped += f.AheadDropped
+		}
 	}
-	t.Logf("%d runs: %d reads checked, %d writes failed", to-from+1, reads, failed)
+	t.Logf("%d runs: %d reads checked, %d writes failed, %d reads ahead kept and %d dropped", to-from+1, reads, failed, kept, dropped)
 	if *simSeed == 0 && failed < int(to) {
 		t.Errorf("only %d writes failed in %d runs: the faults do not reach them", failed, to)
+	}
+	if *simSeed == 0 && (kept < to || dropped < to) {
+		t.Errorf("only %d reads ahead were kept and %d dropped in %d runs", kept, dropped, to)
 	}
 }

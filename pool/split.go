@@ -33,8 +33,12 @@ type splitter struct {
 	cfg     SplitConfig
 	options split.Options
 	bulk    []*backend.Pipeline // by backend: chunks go on conns of their own, so that a small get never waits behind them
+	flight  []int               // by backend: bytes of chunks that were asked for and are not there
 	wrapped []byte              // scratch
-	figures *SplitFigures
+
+	memories map[uint64]memory // by hotkey.Hash, of keys that are hot in hotSeen
+	hotSeen  *HotSet
+	figures  *SplitFigures
 }
 
 // SplitFigures count what was done with large values.
@@ -45,6 +49,8 @@ type SplitFigures struct {
 	ChunksWritten uint64
 	ChunksRead    uint64
 	ChunksMissing uint64 // reads of chunks that were not there
+	AheadKept     uint64 // reads of chunks that began before the manifest was there, and were of use,
+	AheadDropped  uint64 // and that were not
 	Retried       uint64 // manifests read again, because chunks were missing or did not fit
 	Cleaned       uint64 // chunks of replaced or deleted values that were deleted
 	Dead          uint64 // manifests without their chunks, deleted
@@ -61,6 +67,8 @@ func newSplitter(p *Pool) *splitter {
 	for _, b := range p.Shared.Backends {
 		s.bulk = append(s.bulk, backend.NewPipeline(b, p.loop))
 	}
+	s.flight = make([]int, len(s.bulk))
+	s.memories = make(map[uint64]memory)
 	return s
 }
 
@@ -254,102 +262,6 @@ type nobody struct{}
 func (nobody) Answer(*backend.Call, *protocol.Response, []byte) error { return nil }
 func (nobody) Fail(*backend.Call, []byte, *backend.Error)             {}
 
-// fetched says how a read of chunks ended.
-type fetched uint8
-
-const (
-	whole   fetched = iota
-	missing         // chunks are not there, on any of their servers
-	failed          // chunks could not be read: their servers do not answer
-)
-
-// chunkStep is a step that reads a chunk straight into the value.
-type chunkStep struct {
-	step
-	a     *split.Assembler
-	index int
-}
-
-func (c *chunkStep) Answer(_ *backend.Call, r *protocol.Response, _ []byte) error {
-	c.status = r.Status
-	if r.Status == protocol.StatusHit && c.a.Add(c.index, r.ClientFlags, r.Value) != nil {
-		c.status = protocol.StatusMiss // another's, or cut short: as good as missing
-	}
-	if r.Last {
-		c.ended()
-	}
-	return nil
-}
-
-// A fetching reads the chunks of one value.
-type fetching struct {
-	s     *splitter
-	o     *op
-	m     *split.Manifest
-	touch *int32 // not nil: they get a lifetime on the way
-	a     split.Assembler
-	lost  fetched
-}
-
-// fetch reads a value's chunks.
-func (s *splitter) fetch(o *op, m *split.Manifest, touch *int32) ([]byte, fetched) {
-	f := &fetching{s: s, o: o, m: m, touch: touch, lost: missing}
-	buf := make([]byte, m.Length)
-	if f.a.Start(*m, buf) != nil {
-		return nil, missing
-	}
-	for c := 0; c < m.Copies && f.a.Left() > 0; c++ {
-		f.copies(c)
-	}
-	if f.a.Left() > 0 {
-		return nil, f.lost
-	}
-	value, err := f.a.Value()
-	if err != nil && s.p.Shared.mutant == skipsChecksum {
-		return buf, whole
-	}
-	if err != nil {
-		s.figures.Damaged++
-		return nil, missing
-	}
-	return value, whole
-}
-
-// copies reads the c-th copy of each chunk that is missing.
-func (f *fetching) copies(c int) {
-	steps := make([]chunkStep, 0, f.a.Left())
-	var key []byte
-	for i := range f.a.Missing() {
-		server := f.m.Server(i, c)
-		if server >= len(f.s.bulk) {
-			continue
-		}
-		key = f.m.AppendChunkKey(key[:0], i, c)
-		req := &protocol.Request{Verb: protocol.Get, Key: key, Keys: key, NumKeys: 1, ValueLen: -1}
-		if f.touch != nil {
-			req.Verb, req.Exptime = protocol.Gat, *f.touch
-		}
-		steps = append(steps, chunkStep{a: &f.a, index: i})
-		st := &steps[len(steps)-1]
-		st.o = f.o
-		st.call.Owner = st
-		pl := f.s.bulk[server]
-		if st.err = pl.SendBy(&st.call, req, f.o.affinity, min(pl.Deadline(), f.o.deadline)); st.err == nil {
-			f.o.open++
-		}
-	}
-	f.o.wait()
-	f.s.figures.ChunksRead += uint64(len(steps))
-	for i := range steps {
-		switch st := &steps[i]; {
-		case st.err != nil, st.status.IsError():
-			f.lost = failed
-		case st.status != protocol.StatusHit:
-			f.s.figures.ChunksMissing++
-		}
-	}
-}
-
 // opened is an item of a home server and what it is.
 type opened struct {
 	split.Stored
@@ -367,43 +279,4 @@ func (s *splitter) open(st *step) (it opened, ok bool) {
 		return it, false
 	}
 	return opened{stored, st.unique}, true
-}
-
-// resolve makes a client's item of what stands under its key: a split value is put together. If chunks are missing, the
-// manifest is read again: another has another generation; the same is dead, and goes away, so that a following add works.
-// not ok: a miss.
-func (s *splitter) resolve(o *op, key []byte, it opened, touch *int32) (item split.Item, ok bool) {
-	for tries := 0; ; tries++ {
-		if it.Kind != split.Split {
-			return split.Item{Flags: it.Flags, Unique: it.unique, Value: it.Value}, true
-		}
-		value, how := s.fetch(o, &it.Manifest, touch)
-		if how == whole {
-			s.figures.Read++
-			return split.Item{Flags: it.Flags, Unique: it.unique, Value: value}, true
-		}
-		if how == failed || tries == 4 {
-			return item, false
-		}
-		s.figures.Retried++
-		var again step
-		o.ask(&again, s.home(key), gets(key))
-		next, ok := s.open(&again)
-		if !ok {
-			return item, false
-		}
-		if next.Kind == split.Split && next.Manifest == it.Manifest {
-			s.figures.Dead++
-			s.unlink(o, key, next.unique)
-			return item, false
-		}
-		it = next
-	}
-}
-
-// unlink deletes an item if it still is the one with that cas number.
-func (s *splitter) unlink(o *op, key []byte, unique uint64) {
-	flags := appendUint([]byte("C"), unique)
-	var st step
-	o.ask(&st, s.home(key), &protocol.Request{Verb: protocol.MetaDelete, Key: key, RawKey: key, MetaFlags: flags, ValueLen: -1})
 }

@@ -146,8 +146,7 @@ func (s *splitter) swap(o *op, req *protocol.Request, c change, st *step) {
 		s.clean(&m)
 	}
 	if stored && kind == split.Split {
-		s.figures.Stored++
-		s.p.Shared.splitKeys.add(req.Key)
+		s.stored(req.Key, &m)
 	}
 }
 

@@ -29,33 +29,54 @@ func (s *splitter) metaGet(x *Exchange, req *protocol.Request, affinity uint32) 
 	s.p.run(affinity, func(o *op) {
 		ask := *req
 		ask.MetaFlags = split.AppendMetaFlags(nil, req.MetaFlags, "fv")
+		var early *ahead
+		if touch == nil {
+			early = s.readAhead(req.Key, affinity)
+		}
 		var st step
 		o.ask(&st, s.home(req.Key), &ask)
 		if st.err != nil || st.status != protocol.StatusHit {
+			early.drop()
+			if st.err == nil {
+				s.forget(req.Key)
+			}
 			s.countMiss(&st)
 			s.finishStep(x, req, &st)
 			return
 		}
 		st.flags = lineFlags(st.line)
-		item, ok := split.Item{}, false
-		if it, sound := s.open(&st); sound {
-			line := append([]byte(nil), st.line...)
-			item, ok = s.resolve(o, req.Key, it, touch)
-			st.line = line
+		it, sound := s.open(&st)
+		answer := func(o *op, first *reading) {
+			var item split.Item
+			if sound {
+				item, sound = s.resolveFrom(o, req.Key, it, touch, first)
+			}
+			s.answerMeta(x, req, item, sound, st.line)
 		}
-		if !ok {
-			s.p.Figures.Misses++
-			x.To.Finish(x, protocol.AppendMiss(nil, req))
+		if sound && early.matches(&it.Stored) {
+			early.keep(func(o *op, first reading) { answer(o, &first) })
 			return
 		}
-		s.p.Figures.Hits++
-		answer, data := item.AppendMetaHead(make([]byte, 0, len(item.Value)+len(st.line)+32), req, st.line)
-		if data {
-			answer = append(append(answer, item.Value...), "\r\n"...)
-		}
-		s.finish(x, answer, protocol.StatusHit)
+		early.drop()
+		answer(o, nil)
 	})
 	return true
+}
+
+// answerMeta answers a mg; line is what the backend answered.
+func (s *splitter) answerMeta(x *Exchange, req *protocol.Request, item split.Item, ok bool, line []byte) {
+	if !ok {
+		s.p.Figures.Misses++
+		x.To.Finish(x, protocol.AppendMiss(nil, req))
+		return
+	}
+	s.p.Figures.Hits++
+	s.p.observeJoined(req.Key, len(item.Value), 1)
+	answer, data := item.AppendMetaHead(make([]byte, 0, len(item.Value)+len(line)+32), req, line)
+	if data {
+		answer = append(append(answer, item.Value...), "\r\n"...)
+	}
+	s.finish(x, answer, protocol.StatusHit)
 }
 
 func (s *splitter) countMiss(st *step) {
@@ -134,8 +155,7 @@ func (s *splitter) storeMeta(x *Exchange, req *protocol.Request, affinity uint32
 		old, known := s.open(&before)
 		switch {
 		case st.err == nil && st.status == protocol.StatusOK:
-			s.figures.Stored++
-			s.p.Shared.splitKeys.add(req.Key)
+			s.stored(req.Key, &m)
 			if known && old.Kind == split.Split {
 				s.clean(&old.Manifest)
 			}

@@ -16,23 +16,12 @@ func (p *Pool) reserved(r *protocol.Response) bool {
 	return p.splitter != nil && r.Status == protocol.StatusHit && r.ClientFlags == split.ReservedFlags && r.Key != nil
 }
 
-// getSplit answers a retrieval whose one unit r is reserved.
-func (p *Pool) getSplit(c *backend.Call, r *protocol.Response, deliver func(answer []byte, hit bool)) {
-	s := p.splitter
-	p.Shared.splitKeys.add(r.Key)
-	key, value, unique := r.Key, r.Value, r.Unique
+// reservedItem is the reserved unit r of an answer to a retrieval.
+func (p *Pool) reservedItem(c *backend.Call, r *protocol.Response) reservedItem {
 	if n, err := protocol.ParseRequest(c.Request(), &p.request); err != nil || n == 0 {
 		panic("pool: a request of our own does not parse: " + string(c.Request()))
 	}
-	item := reservedItem{key: key, value: value, unique: unique, verb: p.request.Verb, exptime: p.request.Exptime}
-	s.get(item, func(answer []byte, hit bool) {
-		if hit {
-			p.Figures.Hits++
-		} else {
-			p.Figures.Misses++
-		}
-		deliver(answer, hit)
-	})
+	return reservedItem{key: r.Key, value: r.Value, unique: r.Unique, verb: p.request.Verb, exptime: p.request.Exptime, readers: 1}
 }
 
 // A reservedItem is an item with the reserved flags, in the answer to a retrieval.
@@ -40,14 +29,19 @@ type reservedItem struct {
 	key, value []byte
 	unique     uint64
 	verb       protocol.Verb
-	exptime    int32 // of gat and gats
+	exptime    int32  // of gat and gats
+	readers    int    // clients who get it
+	ahead      *ahead // chunks that are being read; nil: none are
 }
 
 // get answers a retrieval of one key whose item carries the reserved flags. deliver gets the whole answer.
 func (s *splitter) get(item reservedItem, deliver func(answer []byte, hit bool)) {
+	s.p.Shared.splitKeys.add(item.key)
 	stored, err := split.Open(split.ReservedFlags, item.value, s.cfg.MaxValue)
 	if err != nil {
+		item.ahead.drop()
 		s.figures.Damaged++
+		s.p.Figures.Misses += uint64(item.readers)
 		deliver([]byte(protocol.End), false)
 		return
 	}
@@ -57,16 +51,25 @@ func (s *splitter) get(item reservedItem, deliver func(answer []byte, hit bool))
 	if item.verb == protocol.Gat || item.verb == protocol.Gats {
 		touch = &item.exptime
 	}
-	// The manifest has taken up to one timeout; another is left.
-	s.p.runBy(0, s.p.loop.Now+int64(s.p.Shared.timeout), func(o *op) {
-		it, ok := s.resolve(o, key, opened{stored, item.unique}, touch)
+	answer := func(o *op, first *reading) {
+		it, ok := s.resolveFrom(o, key, opened{stored, item.unique}, touch, first)
 		if !ok {
+			s.p.Figures.Misses += uint64(item.readers)
 			deliver([]byte(protocol.End), false)
 			return
 		}
+		s.p.Figures.Hits += uint64(item.readers)
+		s.p.observeJoined(key, len(it.Value), item.readers)
 		answer := it.AppendValue(make([]byte, 0, len(it.Value)+len(key)+64), item.verb, key)
 		deliver(append(answer, protocol.End...), true)
-	})
+	}
+	if item.ahead.matches(&stored) {
+		item.ahead.keep(func(o *op, first reading) { answer(o, &first) })
+		return
+	}
+	item.ahead.drop()
+	// The manifest has taken up to one timeout; another is left.
+	s.p.runBy(0, s.p.loop.Now+int64(s.p.Shared.timeout), func(o *op) { answer(o, nil) })
 }
 
 // store carries out set, add, replace or cas of a value that is split: its chunks first, then the manifest by the client's
@@ -106,8 +109,7 @@ func (s *splitter) store(x *Exchange, req *protocol.Request, affinity uint32) {
 		stored := st.err == nil && st.status == protocol.StatusStored
 		switch {
 		case stored:
-			s.figures.Stored++
-			s.p.Shared.splitKeys.add(req.Key)
+			s.stored(req.Key, &m)
 			if known && old.Kind == split.Split {
 				s.clean(&old.Manifest)
 			}
@@ -116,6 +118,13 @@ func (s *splitter) store(x *Exchange, req *protocol.Request, affinity uint32) {
 		}
 		s.finishStep(x, req, &st)
 	})
+}
+
+// stored notes that a key has a manifest now.
+func (s *splitter) stored(key []byte, m *split.Manifest) {
+	s.figures.Stored++
+	s.p.Shared.splitKeys.add(key)
+	s.remember(key, m)
 }
 
 // notStored answers a write whose chunks do not all stand. As after any write that failed, the old value does not come back.

@@ -1,0 +1,152 @@
+package pool
+
+import (
+	"bytes"
+
+	"mcproxy/hotkey"
+	"mcproxy/protocol"
+	"mcproxy/split"
+)
+
+// An ahead reads the chunks of the manifest that a hot key had last, while the item is being read at home. If that turns out to be
+// the same manifest the value is there after one round trip; if not, what was read ahead is of no use. Chunks never change, so it does
+// not matter when they were read: it is the manifest that says whether they are the key's value now.
+//
+//	get ─┬─► chunks of the remembered manifest ───────────────┐
+//	     └─► item at home ─► the same manifest: keep ─► value ◄┘
+//	                         anything else:     drop
+type ahead struct {
+	s        *splitter
+	o        *op
+	key      []byte
+	manifest split.Manifest
+	then     func(o *op, first reading) // set by keep
+	dropped  bool
+	parked   bool // the op waits for keep or drop
+}
+
+// A reading is what came of reading a value's chunks.
+type reading struct {
+	value []byte
+	how   fetched
+}
+
+// A memory is the last manifest that a key was seen with.
+type memory struct {
+	key      []byte
+	manifest split.Manifest
+}
+
+// hot gives the hot keys now, and forgets the manifests of those that are hot no more.
+func (s *splitter) hot() *HotSet {
+	hot := s.p.Shared.hot.Load()
+	if hot != s.hotSeen {
+		s.hotSeen = hot
+		for h := range s.memories {
+			if hot == nil || !hot.has(h) {
+				delete(s.memories, h)
+			}
+		}
+	}
+	return hot
+}
+
+// remember notes a hot key's manifest.
+func (s *splitter) remember(key []byte, m *split.Manifest) {
+	hot := s.hot()
+	if hot == nil {
+		return
+	}
+	h := hotkey.Hash(key)
+	if !hot.has(h) {
+		return
+	}
+	before, ok := s.memories[h]
+	if !ok || !bytes.Equal(before.key, key) {
+		before.key = bytes.Clone(key)
+	}
+	s.memories[h] = memory{before.key, *m}
+}
+
+// forget is for a key that has no manifest any more.
+func (s *splitter) forget(key []byte) {
+	if len(s.memories) > 0 {
+		delete(s.memories, hotkey.Hash(key))
+	}
+}
+
+// readAhead reads the chunks of a key's remembered manifest; nil if there is none. The item must be asked for in the same turn or
+// later, and then the ahead is kept or dropped.
+func (s *splitter) readAhead(key []byte, affinity uint32) *ahead {
+	if len(s.memories) == 0 || s.hot() == nil {
+		return nil
+	}
+	m, ok := s.memories[hotkey.Hash(key)]
+	if !ok || !bytes.Equal(m.key, key) {
+		return nil
+	}
+	a := &ahead{s: s, key: m.key, manifest: m.manifest}
+	s.p.runBy(affinity, s.p.loop.Now+int64(s.p.Shared.timeout), func(o *op) {
+		a.o = o
+		f := &fetching{s: s, o: o, m: &a.manifest, ahead: a, lost: missing}
+		value, how := f.run()
+		if a.wait() {
+			a.then(o, reading{value, how})
+		}
+	})
+	return a
+}
+
+// wait waits until it is known whether what was read ahead is of use, and says so.
+func (a *ahead) wait() bool {
+	if a.then == nil && !a.dropped {
+		a.parked = true
+		a.o.open++
+		a.o.wait()
+	}
+	return !a.dropped
+}
+
+// matches says whether an item is what was read ahead.
+func (a *ahead) matches(it *split.Stored) bool {
+	if a == nil || it.Kind != split.Split {
+		return false
+	}
+	return it.Manifest == a.manifest || a.s.p.Shared.mutant == trustsMemory
+}
+
+// keep has then called, in the ahead's own op, when the chunks were read. The item has taken up to one timeout; another is left.
+func (a *ahead) keep(then func(o *op, first reading)) {
+	a.s.figures.AheadKept++
+	a.then = then
+	a.o.deadline = a.s.p.loop.Now + int64(a.s.p.Shared.timeout)
+	a.wake()
+}
+
+// drop lets the ahead end, unless it was kept. a may be nil.
+func (a *ahead) drop() {
+	if a == nil || a.then != nil || a.dropped {
+		return
+	}
+	a.s.figures.AheadDropped++
+	a.dropped = true
+	a.wake()
+}
+
+func (a *ahead) wake() {
+	if a.parked {
+		a.parked = false
+		a.o.ended()
+	}
+}
+
+// dropFor drops the ahead for an item that is no manifest, or for a miss: the key's is forgotten.
+func (a *ahead) dropFor(r *protocol.Response) {
+	if a == nil {
+		return
+	}
+	if r.Status == protocol.StatusMiss || r.Status == protocol.StatusHit {
+		a.s.forget(a.key)
+	}
+	a.drop()
+}
