@@ -235,6 +235,7 @@ func (c *conn) fits(call *Call, r *protocol.Response) bool {
 }
 
 func (c *conn) deliver(call *Call, r *protocol.Response, unit []byte) bool {
+	c.p.loop.Did()
 	if call.Owner == nil { // given up, and only drained
 		if r.Last {
 			c.p.recycle(call)

@@ -215,6 +215,16 @@ func fileMode(dst *fs.FileMode) kind {
 	}}
 }
 
+// batchDelay takes a duration. "0s" is none, which package proxy calls a negative one.
+func batchDelay(dst *time.Duration) kind {
+	inner := duration(dst, 0, time.Millisecond)
+	return kind{`a duration, 0s to 1ms`, func(r *reader, v value) {
+		if inner.read(r, v); v.data == "0s" || v.data == "0" {
+			*dst = -1
+		}
+	}}
+}
+
 // keepalive takes a duration. "0s" is none, which package proxy calls a negative one.
 func keepalive(dst *time.Duration) kind {
 	// TCP_KEEPIDLE takes 1..32,767 whole seconds (tcp(7)).

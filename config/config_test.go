@@ -76,6 +76,7 @@ func TestParseEveryKey(t *testing.T) {
 			MaxConns:     5000,
 			MaxValue:     8 << 20,
 			Keepalive:    30 * time.Second,
+			BatchDelay:   200 * time.Microsecond,
 			DrainTimeout: 90 * time.Second,
 			Pools: []pool.Config{
 				{

@@ -77,6 +77,11 @@ func proxyOptions(c *proxy.Config) []option {
 			"Idle time before TCP keepalive probes, on client and backend connections. \"0s\" sends none.",
 		},
 		{
+			"batch_delay", batchDelay(&c.BatchDelay), `"50us"`,
+			"How long a worker with many busy clients lets requests and answers gather before it looks for more. It is less work for all " +
+				"then; with few clients, or little to do, nothing waits. The kernel's timer slack adds up to 50 µs. \"0s\" never waits.",
+		},
+		{
 			"drain_timeout", duration(&c.DrainTimeout, time.Millisecond, time.Hour), `"10s"`,
 			"How long a stopping proxy waits for requests in flight.",
 		},

@@ -31,6 +31,7 @@ type Tracker struct {
 	events []Event
 	// Scratch of an update.
 	top      []*Entry
+	best     []*tracked
 	promoted []promotion
 }
 
@@ -283,14 +284,21 @@ func (t *Tracker) AppendTop(dst []Status) []Status {
 }
 
 func (t *Tracker) appendKeys(dst []Status, limit int, wanted func(*tracked) bool) []Status {
-	from := len(dst)
+	// Of some thousand keys, most are lighter than the last of those that are already there: one comparison each.
+	best := t.best[:0]
 	for _, k := range t.keys {
-		if wanted(k) {
-			dst = append(dst, k.Status)
+		if !wanted(k) || len(best) == limit && (limit == 0 || heavier(&k.Status, &best[limit-1].Status) > 0) {
+			continue
 		}
+		at, _ := slices.BinarySearchFunc(best, k, func(a, b *tracked) int { return heavier(&a.Status, &b.Status) })
+		best = slices.Insert(best[:min(len(best), limit-1)], at, k)
 	}
-	slices.SortFunc(dst[from:], func(a, b Status) int { return heavier(&a, &b) })
-	return dst[:from+min(limit, len(dst)-from)]
+	for _, k := range best {
+		dst = append(dst, k.Status)
+	}
+	clear(best)
+	t.best = best[:0]
+	return dst
 }
 
 // heavier orders by share, and by hash where that is equal.

@@ -14,9 +14,12 @@ type Config struct {
 	Listeners []Listener
 	Workers   int // event loops; 0 is GOMAXPROCS
 
-	MaxConns     int           // client conns at once; 0: as many as the process may have descriptors
-	MaxValue     int64         // bytes of the longest data block taken from a client; 0 is 64 MiB
-	Keepalive    time.Duration // idle time before TCP keepalive probes a client conn; 0 is 60 s, < 0 is off
+	MaxConns  int           // client conns at once; 0: as many as the process may have descriptors
+	MaxValue  int64         // bytes of the longest data block taken from a client; 0 is 64 MiB
+	Keepalive time.Duration // idle time before TCP keepalive probes a client conn; 0 is 60 s, < 0 is off
+	// BatchDelay is how long a worker with many busy clients lets requests and answers gather before it looks for them; 0 is
+	// 50 µs, < 0 is off.
+	BatchDelay   time.Duration
 	DrainTimeout time.Duration // how long Serve waits for answers in flight after its context ended; 0 is 10 s
 
 	Pools       []pool.Config
@@ -43,6 +46,7 @@ func (c Config) withDefaults() Config {
 	c.Workers = cmp.Or(c.Workers, runtime.GOMAXPROCS(0))
 	c.MaxValue = cmp.Or(c.MaxValue, 64<<20)
 	c.Keepalive = cmp.Or(c.Keepalive, time.Minute)
+	c.BatchDelay = cmp.Or(c.BatchDelay, 50*time.Microsecond)
 	c.DrainTimeout = cmp.Or(c.DrainTimeout, 10*time.Second)
 	c.Version = cmp.Or(c.Version, "0.0.0")
 	return c

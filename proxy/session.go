@@ -50,6 +50,7 @@ type session struct {
 	blocked    bool           // the next request is a write that must not overtake those reads
 	window     int            // pending may come up to it
 
+	source   epoll.Source
 	interest epoll.Events // what the kernel watches for
 	deferred bool         // Flush is coming
 	paused   bool         // in holds requests that must wait for the window, or for the client to read
@@ -98,6 +99,7 @@ func (s *session) read() {
 			return
 		}
 		s.w.figures.BytesIn += uint64(n)
+		s.w.loop.Hear(&s.source)
 		if begun == 0 && s.skip == 0 && s.pending == 0 && room[0] == binaryMagic {
 			s.w.refuseBinary()
 			s.close()
@@ -367,6 +369,7 @@ func (i *instead) Finish(x *pool.Exchange, _ []byte) { i.s.Finish(x, []byte(i.an
 
 // exchange queues a new exchange.
 func (s *session) exchange() *pool.Exchange {
+	s.w.loop.Did()
 	x := s.w.newExchange()
 	x.To = s
 	if s.tail == nil {

@@ -51,6 +51,7 @@ func newWorker(s *Server) (*worker, error) {
 		return nil, err
 	}
 	w := &worker{srv: s, loop: epoll.New(k)}
+	w.loop.Pause = max(0, s.cfg.BatchDelay)
 	w.gatherer = pool.NewGatherer(w.loop)
 	for _, sh := range s.pools {
 		w.pools = append(w.pools, pool.New(sh, w.loop, rand.Uint64()))

@@ -29,6 +29,8 @@ type Kernel interface {
 	// Wait fills events with what is ready, and gives how many. It waits at most timeout (< 0: until something is ready),
 	// rounded up to milliseconds. An interrupted wait gives 0.
 	Wait(events []Event, timeout time.Duration) (int, error)
+	// Pause sleeps for d, at most a millisecond, whatever happens meanwhile.
+	Pause(d time.Duration)
 	Add(fd int, tag uint64, want Events) error
 	Modify(fd int, tag uint64, want Events) error
 	Remove(fd int) error

@@ -73,6 +73,13 @@ func (k *Linux) Wait(events []Event, timeout time.Duration) (int, error) {
 	return out, nil
 }
 
+// Pause is nanosleep(2), raw: it is shorter than the scheduler takes to notice a thread in a system call. A signal ends it
+// early, which does no harm.
+func (k *Linux) Pause(d time.Duration) {
+	ts := unix.NsecToTimespec(int64(d))
+	unix.RawSyscall(unix.SYS_NANOSLEEP, uintptr(unsafe.Pointer(&ts)), 0, 0)
+}
+
 func (k *Linux) ctl(op, fd int, tag uint64, want Events) error {
 	ev := unix.EpollEvent{Events: uint32(want), Fd: int32(uint32(tag)), Pad: int32(uint32(tag >> 32))}
 	if err := unix.EpollCtl(k.epfd, op, fd, &ev); err != nil {

@@ -31,6 +31,8 @@ type Loop struct {
 	Scratch []byte
 	// Now is the time of the present turn, in nanoseconds of Kernel.Now.
 	Now int64
+	// Pause is how long the loop lets events gather when it has many busy clients, before it looks for more; 0: it never does.
+	Pause time.Duration
 
 	// Owned by the loop.
 	slots    []slot
@@ -40,6 +42,7 @@ type Loop struct {
 	timers   []*Alarm
 	nextDue  int64 // no alarm is due before it; 0: none is set
 	stopped  bool
+	pacer    pacer
 
 	mu     sync.Mutex
 	posted []func() // guarded by mu
@@ -172,6 +175,7 @@ func (l *Loop) Run() error {
 
 // Turn is one turn of the loop. Run calls it; a simulation may.
 func (l *Loop) Turn() error {
+	l.pause()
 	n, err := l.Kernel.Wait(l.events, l.patience())
 	if err != nil {
 		return err
