@@ -30,6 +30,7 @@ const (
 	backendFD = 101
 )
 
+func (k *cannedKernel) Pause(time.Duration) {}
 func (k *cannedKernel) Wait(events []epoll.Event, _ time.Duration) (int, error) {
 	n := 0
 	if len(k.client.input) > 0 {
