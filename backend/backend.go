@@ -151,8 +151,8 @@ func (b *Backend) alive() {
 
 // missed puts a key into the journal for a write that was not answered. Whoever holds the debt owes the key a confirmed
 // delete: confirm says how many.
-func (b *Backend) missed(key []byte, confirm int) *debt {
-	d, ok := b.journal.add(b, key, confirm)
+func (b *Backend) missed(key []byte, confirm int, now int64) *debt {
+	d, ok := b.journal.add(b, key, confirm, now)
 	if !ok && !b.transition(StateUp, StateHeld, ErrHeld) {
 		b.transition(StateDown, StateHeld, ErrHeld)
 	}

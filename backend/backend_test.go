@@ -285,3 +285,25 @@ func TestResolve(t *testing.T) {
 		}
 	}
 }
+
+// TestTurnedAway: a write that is turned away, because its key waits for a delete, has the key deleted once more. The first delete may have
+// been carried out already, and have left a value there that came after it.
+func TestTurnedAway(t *testing.T) {
+	l := newLab(t, backend.Options{})
+	l.want(l.ask(0, "set k 0 0 3\r\nold\r\n", 5*time.Millisecond), "STORED")
+	l.server.Pause()
+	l.want(l.ask(0, "set k 0 0 3\r\nnew\r\n", 260*time.Millisecond), "m1: timed out")
+	l.server.Resume()
+	for len(l.server.Memory.Keys()) > 0 {
+		l.net.Run(time.Microsecond) // until the delete is carried out; its answer is on its way
+	}
+	other := "set k 0 0 5\r\nother\r\n"
+	if _, answer, _ := l.server.Memory.Serve([]byte(other)); string(answer) != protocol.Stored {
+		t.Fatalf("the server says %q", answer)
+	}
+	l.want(l.ask(1, "delete k\r\n", 5*time.Millisecond), "m1: earlier write unsettled")
+	l.want(l.ask(1, "get k\r\n", 5*time.Millisecond), "END")
+	if n, _ := l.b.Journal(); n != 0 {
+		t.Errorf("%d keys in the journal", n)
+	}
+}

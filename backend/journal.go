@@ -15,10 +15,17 @@ type journal struct {
 	size  atomic.Int64 // keys; read on the data path before anything is locked
 
 	mu     sync.Mutex
-	debts  map[string]int // guarded by mu: key → missed writes not yet made good
-	queue  []*debt        // guarded by mu: debts for the keeper
-	missed uint64         // guarded by mu
-	epoch  uint64         // guarded by mu: drop raises it; older debts count no more
+	debts  map[string]owed // guarded by mu: by key
+	queue  []*debt         // guarded by mu: debts for the keeper
+	missed uint64          // guarded by mu
+	epoch  uint64          // guarded by mu: drop raises it; older debts count no more
+}
+
+// owed is what the journal knows of a key.
+type owed struct {
+	missed int   // writes not yet made good
+	since  int64 // Loop time of the first of them
+	again  bool  // a write was turned away, perhaps after the delete had been carried out: one more has to follow
 }
 
 // A debt is one missed write: the deletes that its key still needs. It is the owner of the call that deletes.
@@ -41,38 +48,65 @@ func (j *journal) has(key []byte) bool {
 	return ok
 }
 
-// add records a missed write. It is false when the journal is full: then the backend must not serve any more.
-func (j *journal) add(b *Backend, key []byte, confirm int) (*debt, bool) {
+// refuse has a key of the journal deleted once more, because a write of it is turned away: what the key's delete has left
+// there may not stay. While a key is in the journal nothing is written to it but by calls that were sent before; so this
+// is needed as long as those may be answered, and not later, or a key that is written all the time would never leave.
+func (j *journal) refuse(key []byte, now int64, patience time.Duration) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if o, known := j.debts[string(key)]; known && !o.again && now-o.since <= int64(patience) {
+		o.again = true
+		j.debts[string(key)] = o
+	}
+}
+
+// add records a missed write at a Loop time. It is false when the journal is full: then the backend must not serve any more.
+func (j *journal) add(b *Backend, key []byte, confirm int, now int64) (*debt, bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.missed++
 	if j.debts == nil {
-		j.debts = make(map[string]int)
+		j.debts = make(map[string]owed)
 	}
 	k := string(key)
-	n, known := j.debts[k]
-	if !known && len(j.debts) >= j.limit {
-		return nil, false
+	o, known := j.debts[k]
+	if !known {
+		if len(j.debts) >= j.limit {
+			return nil, false
+		}
+		o.since = now
 	}
-	j.debts[k] = n + 1
+	o.missed++
+	j.debts[k] = o
 	j.size.Store(int64(len(j.debts)))
 	return &debt{b: b, key: k, epoch: j.epoch, confirm: confirm}, true
 }
 
-// settle ends a debt.
-func (j *journal) settle(d *debt) {
+// settle ends a debt, and says whether the keeper has another one of the key instead.
+func (j *journal) settle(d *debt) (more bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if d.epoch != j.epoch {
-		return
+		return false
 	}
-	if j.debts[d.key]--; j.debts[d.key] == 0 {
+	o := j.debts[d.key]
+	o.missed--
+	switch {
+	case o.missed > 0:
+		j.debts[d.key] = o
+	case o.again:
+		o.missed, o.again = 1, false
+		j.debts[d.key] = o
+		j.queue = append(j.queue, &debt{b: d.b, key: d.key, epoch: d.epoch, confirm: 1})
+		return true
+	default:
 		delete(j.debts, d.key)
 		j.size.Store(int64(len(j.debts)))
 		if len(j.debts) == 0 {
 			j.debts = nil // an outage's map is let go
 		}
 	}
+	return false
 }
 
 // leave gives a debt to the keeper, to be sent when delay has passed.
@@ -137,7 +171,9 @@ func (d *debt) Answer(_ *Call, r *protocol.Response, _ []byte) error {
 	switch r.Status {
 	case protocol.StatusDeleted, protocol.StatusNotFound, protocol.StatusOK:
 		if d.confirm--; d.confirm == 0 {
-			d.b.journal.settle(d)
+			if d.b.journal.settle(d) {
+				d.b.kick()
+			}
 			return nil
 		}
 		d.b.journal.leave(d, d.b.Options.Settle)

@@ -105,6 +105,9 @@ func (p *Pipeline) admit(v protocol.Verb, key []byte, affinity uint32) (*conn, *
 	switch s := b.State(); {
 	case key != nil && b.journal.has(key):
 		p.Figures.Failures++
+		if v.IsWrite() {
+			b.journal.refuse(key, p.loop.Now, 2*b.Options.Timeout) // twice: a busy loop may be late
+		}
 		return nil, b.waits // and in the journal it is
 	case s == StateDown:
 		why = b.down
@@ -119,7 +122,7 @@ func (p *Pipeline) admit(v protocol.Verb, key []byte, affinity uint32) (*conn, *
 	}
 	p.Figures.Failures++
 	if v.IsWrite() {
-		if owed := b.missed(key, 1); owed != nil {
+		if owed := b.missed(key, 1, p.loop.Now); owed != nil {
 			b.journal.leave(owed, 0)
 		}
 	}
@@ -214,7 +217,7 @@ func (p *Pipeline) fail(call *Call, req []byte, why *Error, confirm int) (owed *
 	p.Figures.Failures++
 	if call.verb.IsWrite() && !call.internal {
 		if n, err := protocol.ParseRequest(req, &p.request); err == nil && n > 0 {
-			owed = p.Backend.missed(p.request.Key, confirm)
+			owed = p.Backend.missed(p.request.Key, confirm, p.loop.Now)
 		}
 	}
 	call.Owner.Fail(call, req, why)
