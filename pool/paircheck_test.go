@@ -136,7 +136,7 @@ func (c *checker) stale(ops []*pairOp) string {
 		}
 		parts := c.parts(r.value)
 		for _, o := range ops {
-			if o.end == 0 || o.end >= r.start || slices.Contains(parts, o) || !o.replaced(r) {
+			if o.end == 0 || o.end >= r.start || slices.Contains(parts, o) || !o.replaced(parts, r) {
 				continue
 			}
 			if over := func(s *pairOp) bool { return s.overBefore(o) }; slices.IndexFunc(parts, func(s *pairOp) bool { return !over(s) }) < 0 {
@@ -147,15 +147,21 @@ func (c *checker) stale(ops []*pairOp) string {
 	return ""
 }
 
-// replaced says whether a write that has ended leaves nothing of what was before it for a later read.
-func (o *pairOp) replaced(r *pairOp) bool {
-	switch o.effect {
-	case reads, touches:
+// replaced says whether a write that has ended leaves nothing of the value of those parts for a later read.
+func (o *pairOp) replaced(parts []*pairOp, r *pairOp) bool {
+	switch {
+	case o.effect == reads || o.effect == touches:
 		return false
-	case adds, appends:
-		return o.outcome == done
+	case o.outcome == done || o.effect == deletes && o.outcome == wasGone:
+		return true
+	case o.effect == adds || o.effect == appends || !o.failed || o.proc != r.proc:
+		return false
+	case strings.Contains(o.answer, "timed out"):
+		return true
 	}
-	return o.outcome == done || o.effect == deletes && o.outcome == wasGone || o.failed && o.proc == r.proc
+	// If it was turned away because of an earlier failed write, that one's delete may have been carried out already: then what
+	// another process wrote in between stays.
+	return !slices.ContainsFunc(parts, func(s *pairOp) bool { return s.proc != o.proc })
 }
 
 // overBefore says whether a write had its effect, if any, before o began.

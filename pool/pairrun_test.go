@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"runtime"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -36,6 +37,7 @@ func runPairs(from, count uint64, mutant pool.Mutant, each func(w *pair)) (faile
 		mu   sync.Mutex
 		wg   sync.WaitGroup
 	)
+	defer debug.SetGCPercent(debug.SetGCPercent(1000)) // runs are small, and their litter is not worth so many looks
 	next.Store(from)
 	stop := from + count
 	for range runtime.GOMAXPROCS(0) {

@@ -38,8 +38,9 @@ type stream struct {
 	closed bool   // the client's end arrived
 	lastIn int64  // when the last bytes to the server arrive: later ones not before
 	last   int64  // the same for bytes to the client
-	lost   int64  // what arrives from then on is lost, and an end of the first of it; 0: nothing
-	cut    bool   // the first of it has arrived
+	lossy  bool   // broken: the end of what is on its way may get lost
+	lost   bool   // it has begun
+	held   int64  // what is on its way does not arrive before
 }
 
 // NewServer starts a server and gives its address ("127.0.0.1:port").
@@ -93,13 +94,20 @@ func (s *Server) Start() {
 	}
 }
 
-// Reset breaks one of the server's conns, chosen at random, as a middlebox does: the server still reads what arrived.
+// Reset breaks one of the server's conns, as a middlebox does: the server still reads what arrived. It is chosen at random, mostly
+// among those with requests on their way.
 func (s *Server) Reset() {
-	var whole []*stream
+	var whole, busy []*stream
 	for _, c := range s.conns {
 		if c.sock != nil && c.sock.failed == 0 {
 			whole = append(whole, c)
+			if c.lastIn > s.net.now || c.readable() {
+				busy = append(busy, c)
+			}
 		}
+	}
+	if len(busy) > 0 && s.net.Rand.IntN(4) > 0 {
+		whole = busy
 	}
 	if len(whole) > 0 {
 		whole[s.net.Rand.IntN(len(whole))].reset()
@@ -114,11 +122,15 @@ func (c *stream) reset() {
 	c.lose()
 }
 
-// lose may have bytes that are on their way to the server get lost, from a random moment on.
+// lose has what is on its way to the server arrive later, or its end get lost.
 func (c *stream) lose() {
 	n := c.server.net
-	if n.Lossy && c.lost == 0 && c.lastIn > n.now && n.Rand.IntN(2) == 0 {
-		c.lost = n.now + 1 + n.Rand.Int64N(c.lastIn-n.now)
+	if !n.Lossy || c.lastIn <= n.now {
+		return
+	}
+	c.lossy = n.Rand.IntN(2) == 0
+	if n.Late > 0 && n.Rand.IntN(2) == 0 {
+		c.held = n.now + n.Rand.Int64N(int64(n.Late))
 	}
 }
 
@@ -127,22 +139,30 @@ func (c *stream) toServer(from *sock, data []byte) {
 	n := c.server.net
 	c.lastIn = max(c.lastIn, n.now+int64(n.latency()))
 	data = slices.Clone(data)
-	n.After(time.Duration(c.lastIn-n.now), func() {
-		if data == nil {
-			c.closed = true
-			c.server.forget(c)
-			return
-		}
-		from.unsent -= len(data)
-		if c.lost != 0 && n.now >= c.lost {
-			if data = data[:n.Rand.IntN(len(data))]; c.cut {
-				data = nil
-			}
-			c.cut = true
-		}
-		c.in = append(c.in, data...)
-		c.server.work()
-	})
+	n.After(time.Duration(c.lastIn-n.now), func() { c.arrive(from, data) })
+}
+
+func (c *stream) arrive(from *sock, data []byte) {
+	n := c.server.net
+	if c.held > n.now {
+		n.After(time.Duration(c.held-n.now), func() { c.arrive(from, data) })
+		return
+	}
+	if data == nil {
+		c.closed = true
+		c.server.forget(c)
+		return
+	}
+	from.unsent -= len(data)
+	switch {
+	case c.lost:
+		return
+	case c.lossy && n.Rand.IntN(3) == 0:
+		c.lost = true
+		data = data[:n.Rand.IntN(len(data))]
+	}
+	c.in = append(c.in, data...)
+	c.server.work()
 }
 
 func (c *stream) readable() bool { return len(c.in) > c.tried }
