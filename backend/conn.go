@@ -163,7 +163,7 @@ func (c *conn) read() {
 // scratch, unless a long answer has a buffer of its own.
 func (c *conn) room() (room []byte, begun int) {
 	l := c.p.loop
-	if len(c.in) <= len(l.Scratch)/4 && c.need <= len(l.Scratch) {
+	if len(c.in) <= epoll.CopyBytes && c.need <= len(l.Scratch) {
 		return l.Scratch, copy(l.Scratch, c.in)
 	}
 	c.in = l.Buffers.Grow(c.in, min(max(c.need-len(c.in), 4096), max(len(c.in), firstRead)))

@@ -19,6 +19,7 @@ const (
 	maxFlight    = 1 << 20  // bytes of values of one client that backends have not answered for, before its next request waits
 	maxLine      = 32 << 20 // bytes of one request line; only a retrieval of very many keys comes near
 	readsPerTurn = 4        // full buffers read from one client before others get their turn
+	sendAtOnce   = 16 << 10 // bytes of an answer that need not wait for the turn's end
 	firstRead    = 1 << 20  // bytes of buffer that an announced value gets before its bytes are there
 )
 
@@ -119,7 +120,7 @@ const binaryMagic = 0x80
 // scratch, unless a long request has a buffer of its own.
 func (s *session) room() (room []byte, begun int) {
 	l := s.w.loop
-	if len(s.in) <= len(l.Scratch)/4 && s.need <= len(l.Scratch) {
+	if len(s.in) <= epoll.CopyBytes && s.need <= len(l.Scratch) {
 		return l.Scratch, copy(l.Scratch, s.in)
 	}
 	s.in = l.Buffers.Grow(s.in, min(max(s.need-len(s.in), 4096), max(len(s.in), firstRead)))
@@ -131,7 +132,7 @@ func (s *session) take(data []byte, seen int) {
 	used := 0
 	switch {
 	case len(data) < s.need:
-	case s.need == 0 && seen > len(s.w.loop.Scratch)/4 && bytes.IndexByte(data[seen:], '\n') < 0: // a very long line goes on
+	case s.need == 0 && seen > epoll.CopyBytes && bytes.IndexByte(data[seen:], '\n') < 0: // a very long line goes on
 		if len(data) > maxLine {
 			s.reply([]byte("SERVER_ERROR out of memory reading request\r\n"))
 			s.hangUp()
@@ -418,7 +419,7 @@ func (s *session) Finish(x *pool.Exchange, answer []byte) {
 		x.Done = true
 		return
 	}
-	s.reply(answer)
+	s.reply(s.send(answer))
 	s.pop()
 	for s.head != nil && s.head.Done {
 		s.held -= len(s.head.Held)
@@ -426,6 +427,16 @@ func (s *session) Finish(x *pool.Exchange, answer []byte) {
 		s.pop()
 	}
 	s.wake()
+}
+
+// send writes a long answer at once, if nothing is before it: the kernel copies it anyway. It gives what is left of it.
+func (s *session) send(answer []byte) []byte {
+	if len(answer) < sendAtOnce || len(s.out) > 0 || s.full {
+		return answer
+	}
+	n, _ := s.w.loop.Kernel.Write(s.fd, answer) // whatever failed fails again in Flush
+	s.w.figures.BytesOut += uint64(n)
+	return answer[n:]
 }
 
 func (s *session) reply(answer []byte) {

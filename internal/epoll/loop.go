@@ -59,8 +59,12 @@ type slot struct {
 // descriptor was closed reaches nobody.
 type Tag uint64
 
+// CopyBytes is how long a begin of something may be that is copied to Scratch, so that the rest can be read behind it; a longer
+// one stays in a buffer of its own, and the rest comes there.
+const CopyBytes = 16 << 10
+
 const (
-	scratchBytes = 64 << 10
+	scratchBytes = 256 << 10
 	keepBuffers  = 64 << 20 // bytes of free buffers a loop keeps from one Trim to the next
 )
 
