@@ -25,6 +25,7 @@ func (s *splitter) extend(x *Exchange, req *protocol.Request, affinity uint32) {
 		for range 64 {
 			o.ask(&before, s.home(req.Key), gets(req.Key))
 			if before.err != nil {
+				s.spoil(o, req.Key)
 				s.p.fail(x, req, before.err)
 				return
 			}
@@ -122,6 +123,7 @@ func (s *splitter) swap(o *op, req *protocol.Request, c change, st *step) {
 		var why *backend.Error
 		var ok bool
 		if m, why, ok = s.put(o, value, item.Flags, exptime); !ok {
+			s.spoil(o, req.Key)
 			st.err = why
 			st.status, st.line = protocol.StatusServerError, append(st.line[:0], protocol.TooLarge[:len(protocol.TooLarge)-2]...)
 			return

@@ -130,8 +130,7 @@ func (s *splitter) stored(key []byte, m *split.Manifest) {
 // notStored answers a write whose chunks do not all stand. As after any write that failed, the old value does not come back.
 func (s *splitter) notStored(o *op, x *Exchange, req *protocol.Request, why *backend.Error) {
 	if req.Verb != protocol.Add {
-		var st step
-		o.ask(&st, s.home(req.Key), &protocol.Request{Verb: protocol.Delete, Key: req.Key, ValueLen: -1})
+		s.spoil(o, req.Key)
 	}
 	if why != nil {
 		s.p.fail(x, req, why)
@@ -142,6 +141,13 @@ func (s *splitter) notStored(o *op, x *Exchange, req *protocol.Request, why *bac
 		answer = nil
 	}
 	x.To.Finish(x, answer)
+}
+
+// spoil deletes the value that a write which failed, or was not even sent, was to replace. A backend that cannot be asked
+// now has it in its journal.
+func (s *splitter) spoil(o *op, key []byte) {
+	var st step
+	o.ask(&st, s.home(key), &protocol.Request{Verb: protocol.Delete, Key: key, ValueLen: -1})
 }
 
 // replaces carries out a small write or a delete of a key whose value was split: its chunks go when the new state stands. It

@@ -1,7 +1,9 @@
 package e2e
 
 import (
+	"strings"
 	"testing"
+	"time"
 
 	"mcproxy/internal/memcachedtest"
 	"mcproxy/pool"
@@ -27,4 +29,45 @@ func TestDifferentialSplit(t *testing.T) {
 	alone := *commandsFlag / 5
 	t.Run("one client", func(t *testing.T) { d.run(t, 1, alone) })
 	t.Run("clients", func(t *testing.T) { d.run(t, *clientsFlag, *commandsFlag-alone) })
+}
+
+// TestFailedAppendLeavesNoOldValue appends so much to a small value that it has to be split, while a backend for its chunks is
+// away, and while its home does not answer. As after any write that failed, the old value must not come back.
+func TestFailedAppendLeavesNoOldValue(t *testing.T) {
+	if throughMemcached(t) {
+		return
+	}
+	for _, at := range []string{"home", "chunks"} {
+		t.Run(at, func(t *testing.T) {
+			servers := []*memcachedtest.Server{startMemcached(t), startMemcached(t)}
+			p := failingPool(pool.OnErrorError, servers...)
+			p.Split = pool.SplitConfig{Enabled: true, Threshold: 100, Chunk: 1000}
+			conn := startProxy(t, p).dial(t)
+			conn.ask(t, "set k 0 0 3\r\nold\r\n", "STORED\r\n")
+			home, other := servers[0], servers[1]
+			if home.Command("get k") == "END\r\n" {
+				home, other = other, home
+			}
+			away := home
+			if at == "chunks" {
+				away = other
+			}
+			away.Pause()
+			answer, _, err := askWithNoop(conn, "append k 0 0 2000\r\n"+strings.Repeat("x", 2000)+"\r\n")
+			away.Resume()
+			if err != nil || !serverError.MatchString(answer) {
+				t.Errorf("append: %q, %v; want a SERVER_ERROR", answer, err)
+			}
+			// A read says that the write before it is not settled, and then that there is nothing.
+			for deadline := time.Now().Add(answerTimeout); ; {
+				answer, _, err := askWithNoop(conn, "get k\r\n")
+				if answer == "END\r\n" {
+					return
+				}
+				if err != nil || !serverError.MatchString(answer) || time.Now().After(deadline) {
+					t.Fatalf("get after the append had failed: %q, %v; want nothing", answer, err)
+				}
+			}
+		})
+	}
 }
