@@ -15,9 +15,12 @@ COUNT ?= 6# runs of each benchmark that benchstat compares
 PACKAGES ?= ./...# which packages test, race, fuzz and bench look at
 TESTFLAGS ?=# more flags for go test, such as -v
 COMMANDS ?= 10000000# of the long differential run
+DURATION ?= 5m# of each variant of the long chaos run, at least
+READS ?= 10000000# that the long chaos run checks at least
+SEED ?= 0# of the long chaos run; 0 is any
 RIVALFLAGS ?=# of the comparison with other proxies, such as --pairs 3 --seconds 2; --help lists them
 
-.PHONY: help build run test race norace fuzz lint bench bench-compare bench-rivals soak-differential install-test-deps clean
+.PHONY: help build run test race norace fuzz lint bench bench-compare bench-rivals soak-differential soak-chaos install-test-deps clean
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -58,6 +61,10 @@ bench-rivals: ## Compare mcproxy with other proxies, an hour and a half, and wri
 soak-differential: ## Compare 10 million random commands through the proxy with memcached's own answers
 	@scripts/install-packages memcached
 	$(GO) test ./internal/e2e -run '^TestDifferential$$' -timeout 0 -v -commands=$(strip $(COMMANDS))
+
+soak-chaos: ## Break proxies and memcacheds until 10 million reads are checked, about an hour; DURATION=10m READS=0 SEED=7 are a choice
+	@scripts/install-packages memcached
+	$(GO) test ./internal/chaos -run '^TestChaos$$' -timeout 0 -v -duration=$(strip $(DURATION)) -reads=$(strip $(READS)) -seed=$(strip $(SEED))
 
 install-test-deps: ## Install what the tests need (as root or with sudo; nothing to do when all is there)
 	@scripts/install-packages memcached nutcracker python3-memcache python3-pymemcache python3-pylibmc libmemcached-tools strace gcc

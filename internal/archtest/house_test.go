@@ -113,12 +113,15 @@ var house = []archtest.Row{
 	// These rules, and real memcached processes.
 	{Package: "internal/archtest"},
 	{Package: "internal/memcachedtest", Uses: []string{"golang.org/x/sys/unix"}},
+	// Real proxies over real memcacheds that break all the time, and what clients saw, judged. Tests only. Package e2e judges answers
+	// one by one; this judges histories.
+	{Package: "internal/chaos"},
 	// The whole proxy against real memcacheds and real clients: a test of the whole belongs to no layer.
 	{Package: "internal/e2e", May: []string{archtest.Any, "internal/memcachedtest"}, Uses: []string{"github.com/bradfitz/gomemcache"}},
 }
 
 // testPackages may be imported by tests, and by each other.
-var testPackages = []string{"internal/archtest", "internal/memcachedtest", "internal/simnet", "internal/history", "internal/e2e"}
+var testPackages = []string{"internal/archtest", "internal/memcachedtest", "internal/simnet", "internal/history", "internal/chaos", "internal/e2e"}
 
 // vague names say nothing of what is inside.
 var vague = []string{"util", "utils", "common", "helper", "helpers", "types", "errors", "metrics", "misc", "base"}

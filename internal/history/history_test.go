@@ -16,7 +16,7 @@ import (
 //
 //	from-to write 1 | write 1 refused | swap 2 for 1 | append 2 | delete | read 1 | read 1+2
 //
-// with refused, failed or lost behind what was not acknowledged, and present behind what says that it found a value.
+// with refused, failed or lost behind what was not acknowledged, and present or absent behind what needs that.
 func parse(t testing.TB, text string) []history.Op {
 	t.Helper()
 	var ops []history.Op
@@ -54,6 +54,8 @@ func parse(t testing.TB, text string) []history.Op {
 				op.Outcome = history.Lost
 			case "present":
 				op.Needs = history.Presence
+			case "absent":
+				op.Needs = history.Absence
 			}
 		}
 		ops = append(ops, op)
@@ -170,6 +172,10 @@ func TestStrictStreamForbidsTheReturnOfWhatAFailedWriteReplaced(t *testing.T) {
 	back := parse(t, "0-1 write 1; 2-3 write 2 failed; 4-5 read 1")
 	if wrong := replay(&history.Stream{Strict: true}, back); len(wrong) != 1 {
 		t.Errorf("the old value came back: found %q", wrong)
+	}
+	added := parse(t, "0-1 write 1; 2-3 write 2 failed absent; 4-5 read 1")
+	if wrong := replay(&history.Stream{Strict: true}, added); len(wrong) != 0 {
+		t.Errorf("add replaces nothing: found %q", wrong)
 	}
 	seen := parse(t, "0-1 write 1; 2-3 write 2 failed; 4-5 read 2")
 	if wrong := replay(&history.Stream{Strict: true}, seen); len(wrong) != 0 {

@@ -32,13 +32,14 @@ const (
 	Lost                   // not answered: the same
 )
 
-// Needs is what a write found under its key, if it was acknowledged.
+// Needs is what a write must find under its key.
 type Needs uint8
 
-// What else is known of a write that was acknowledged. Search alone looks at it.
+// A write that was acknowledged has found what it needs. Search looks at Presence; absence proves nothing, since a cache forgets.
 const (
 	Anything Needs = iota
-	Presence       // there was a value: replace, append
+	Presence       // a value: replace, append
+	Absence        // none, so that it never replaces one: add
 )
 
 // Op is one operation on one key. A Read that found nothing needs no Op: a miss never contradicts.

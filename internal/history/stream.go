@@ -14,7 +14,7 @@ import (
 //
 // It is not safe for concurrent use. Begin belongs before the operation's first byte is sent, End behind its answer.
 type Stream struct {
-	// Strict makes a write that was answered with a failure count as acknowledged: what was there before must not come
+	// Strict makes a write that was answered with a failure count as acknowledged: what it was to replace must not come
 	// back, though the write itself may be seen or not. A proxy alone promises that; two do not.
 	Strict bool
 
@@ -120,7 +120,7 @@ func (s *Stream) wrote(r *register, op *Op) string {
 		}
 		r.late = append(r.late, w)
 	}
-	if op.Outcome == Done || op.Outcome == Failed && s.Strict {
+	if op.Outcome == Done || op.Outcome == Failed && s.Strict && op.Needs != Absence {
 		r.raise(op.Call, op.Return)
 	}
 	return ""

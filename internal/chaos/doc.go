@@ -1,0 +1,18 @@
+// Package chaos runs real mcproxy processes over real memcacheds, breaks them all the time, and judges what clients saw. It
+// holds tests only.
+//
+//	16 clients ──► 2 mcproxy ──► 4 memcached        every command, unique values, half of them split
+//	     │             ▲              ▲
+//	     │             └── faults ────┘             SIGSTOP, SIGKILL and restart, flush_all, chunks deleted
+//	     └──► internal/history                      a stream while it runs; zones and porcupine round by round
+//
+// What is judged: every answer belongs to its request; every value is whole, and its key's; and the operations on a key can be
+// explained as those on one register that forgets at will, over both proxies: no read is older than a write that was
+// acknowledged before it began, reads do not go back, cas replaces what its number stood for, and what was refused is not seen.
+// With one proxy that is never killed, it also holds that what a failed write was to replace does not come back.
+//
+// What is not judged, because nobody promises it. A write that failed, or was not answered, may take effect late: a server or
+// a proxy that was stopped wakes up and reads its sockets. The journal that would delete it is in the memory of the proxy that
+// it came through, and can be behind another proxy's later write. That is counted as late. And memcached's cas numbers begin
+// anew when it is restarted, so a number from before says nothing afterwards: such a cas counts as a set.
+package chaos

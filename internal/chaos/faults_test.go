@@ -1,0 +1,284 @@
+package chaos
+
+import (
+	"bytes"
+	"fmt"
+	"math/rand/v2"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"mcproxy/internal/history"
+)
+
+// faults break a run's processes until they are told to end, and leave all of them running. Never are all servers or all
+// proxies away at once, or there would be little to judge.
+type faults struct {
+	run  *run
+	rng  *rand.Rand
+	stop chan struct{}
+
+	deck    []fault
+	working sync.WaitGroup
+
+	mu   sync.Mutex // guards what follows
+	away map[string]int
+	busy map[string]bool // processes that something is being done to
+}
+
+type fault struct {
+	name string
+	do   func(f *faults, rng *rand.Rand) bool // whether it was done
+}
+
+// work picks one fault after the other. Each comes once before any comes again.
+func (f *faults) work() {
+	defer f.working.Wait()
+	for {
+		select {
+		case <-f.stop:
+			return
+		case <-time.After(time.Duration(300+f.rng.IntN(600)) * time.Millisecond):
+		}
+		if len(f.deck) == 0 {
+			f.deck = f.kinds()
+			f.rng.Shuffle(len(f.deck), func(i, j int) { f.deck[i], f.deck[j] = f.deck[j], f.deck[i] })
+		}
+		next := f.deck[0]
+		f.deck = f.deck[1:]
+		rng := rand.New(rand.NewPCG(f.rng.Uint64(), 0))
+		f.working.Go(func() { // ends after some seconds; waited for above
+			for range 10 {
+				if next.do(f, rng) {
+					f.run.report.add(func(fg *figures) { fg.faults[next.name]++ })
+					return
+				}
+				time.Sleep(100 * time.Millisecond) // something else is away; nothing depends on how long
+			}
+		})
+	}
+}
+
+func (f *faults) kinds() []fault {
+	list := []fault{
+		{"memcached stopped", (*faults).stopServer},
+		{"memcached stopped", (*faults).stopServer},
+		{"memcached killed", (*faults).killServer},
+		{"proxy stopped", (*faults).stopProxy},
+		{"flush_all", (*faults).flush},
+		{"flush_all of one server", (*faults).flushServer},
+		{"chunks deleted", (*faults).deleteChunks},
+		{"chunks deleted", (*faults).deleteChunks},
+	}
+	if f.run.variant.memory == littleMemory {
+		list = append(list, fault{"memory filled", (*faults).fill}, fault{"memory filled", (*faults).fill})
+	}
+	if !f.run.variant.strict {
+		list = append(list, fault{"proxy killed", (*faults).killProxy})
+	}
+	return list
+}
+
+// take reserves one of n things, at most limit of them at a time; -1: not now.
+func (f *faults) take(what string, n, limit int, rng *rand.Rand) int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	i := rng.IntN(n)
+	if f.away[what] >= limit || f.busy[fmt.Sprint(what, i)] {
+		return -1
+	}
+	f.away[what]++
+	f.busy[fmt.Sprint(what, i)] = true
+	return i
+}
+
+func (f *faults) give(what string, i int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.away[what]--
+	delete(f.busy, fmt.Sprint(what, i))
+}
+
+// pause waits for 0.2 to 2 s, or less at the end of the run.
+func (f *faults) pause(rng *rand.Rand) {
+	select {
+	case <-f.stop:
+	case <-time.After(time.Duration(200+rng.IntN(1800)) * time.Millisecond):
+	}
+}
+
+func (f *faults) stopServer(rng *rand.Rand) bool {
+	i := f.take("server", len(f.run.servers), 2, rng)
+	if i < 0 {
+		return false
+	}
+	defer f.give("server", i)
+	f.run.servers[i].Pause()
+	f.pause(rng)
+	f.run.servers[i].Resume()
+	return true
+}
+
+func (f *faults) killServer(rng *rand.Rand) bool {
+	i := f.take("server", len(f.run.servers), 2, rng)
+	if i < 0 {
+		return false
+	}
+	defer f.give("server", i)
+	f.run.restarts.Add(1) // before and after: a cas number read between belongs to neither
+	f.run.servers[i].Kill()
+	f.run.restarts.Add(1)
+	if rng.IntN(2) == 0 {
+		f.pause(rng)
+	}
+	f.run.servers[i].Restart()
+	return true
+}
+
+func (f *faults) stopProxy(rng *rand.Rand) bool {
+	i := f.take("proxy", len(f.run.proxies), 1, rng)
+	if i < 0 {
+		return false
+	}
+	defer f.give("proxy", i)
+	f.run.proxies[i].pause()
+	f.pause(rng)
+	f.run.proxies[i].resume()
+	return true
+}
+
+func (f *faults) killProxy(rng *rand.Rand) bool {
+	i := f.take("proxy", len(f.run.proxies), 1, rng)
+	if i < 0 {
+		return false
+	}
+	defer f.give("proxy", i)
+	f.run.proxies[i].kill()
+	if rng.IntN(2) == 0 {
+		f.pause(rng)
+	}
+	if err := f.run.proxies[i].start(); err != nil {
+		f.run.t.Errorf("restart a proxy: %v", err)
+	}
+	return true
+}
+
+// flush sends flush_all through a proxy. If it is done, it has deleted every key.
+func (f *faults) flush(rng *rand.Rand) bool {
+	conn, err := dial(f.run.proxies[rng.IntN(len(f.run.proxies))].address, time.Second)
+	if err != nil {
+		return false
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(3 * time.Second))
+	round := f.run.rounds.enter(nil, nil)
+	if round == nil {
+		return false
+	}
+	type deletion struct {
+		w  *watch
+		op history.Op
+	}
+	var list []deletion
+	call := f.run.now()
+	for _, w := range []*watch{&round.watch, &f.run.always} {
+		for _, key := range w.keys() {
+			list = append(list, deletion{w, history.Op{Client: -1, Key: key, Verb: "flush_all", Kind: history.Delete, Call: call}})
+		}
+	}
+	for i := range list {
+		list[i].w.begin(&list[i].op)
+	}
+	var a answer
+	if _, err = conn.Write([]byte("flush_all\r\n")); err == nil {
+		a, err = conn.next()
+	}
+	done := err == nil && string(a.line) == "OK"
+	now := f.run.now()
+	var log []history.Op
+	for i := range list {
+		op := &list[i].op
+		if op.Return = now; !done {
+			op.Outcome = history.Lost
+		}
+		list[i].w.end(op)
+		if list[i].w == &round.watch {
+			log = append(log, *op)
+		}
+	}
+	round.leave(log)
+	return done
+}
+
+// ask sends a line to a server, and reads up to end. A server that is away is no failure.
+func (f *faults) ask(server int, line, end string) (text string, ok bool) {
+	conn, err := dial(f.run.servers[server].Addr(), time.Second)
+	if err != nil {
+		return "", false
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(time.Second))
+	if _, err := conn.Write([]byte(line + "\r\n")); err != nil {
+		return "", false
+	}
+	var b bytes.Buffer
+	for {
+		line, err := conn.in.ReadString('\n')
+		if err != nil {
+			return b.String(), false
+		}
+		if b.WriteString(line); line == end+"\r\n" {
+			return b.String(), true
+		}
+	}
+}
+
+// flushServer lets a server forget, behind the proxies' backs.
+func (f *faults) flushServer(rng *rand.Rand) bool {
+	_, ok := f.ask(rng.IntN(len(f.run.servers)), "flush_all", "OK")
+	return ok
+}
+
+// deleteChunks takes some chunks from a server, behind the proxies' backs.
+func (f *faults) deleteChunks(rng *rand.Rand) bool {
+	server := rng.IntN(len(f.run.servers))
+	dump, _ := f.ask(server, "lru_crawler metadump all", "END")
+	var chunks []string
+	for line := range strings.Lines(dump) {
+		key, _, _ := strings.Cut(strings.TrimPrefix(line, "key="), " ")
+		if key, err := url.QueryUnescape(key); err == nil && strings.HasPrefix(key, "~mcproxy.c.") {
+			chunks = append(chunks, key)
+		}
+	}
+	if len(chunks) == 0 {
+		return false
+	}
+	rng.Shuffle(len(chunks), func(i, j int) { chunks[i], chunks[j] = chunks[j], chunks[i] })
+	var lines strings.Builder
+	for _, key := range chunks[:(len(chunks)+3)/4] {
+		lines.WriteString("delete " + key + " noreply\r\n")
+	}
+	_, ok := f.ask(server, lines.String()+"mn", "MN")
+	return ok
+}
+
+// fill stores items of others in a server with little memory: as many, and of such sizes, that it evicts manifests or chunks
+// before long. It is done when the server has evicted something.
+func (f *faults) fill(rng *rand.Rand) bool {
+	size, n := 56, 8000
+	if rng.IntN(3) > 0 {
+		size, n = splitChunk+rng.IntN(50), 1500
+	}
+	var lines strings.Builder
+	item := strings.Repeat("x", size)
+	for i := range n {
+		fmt.Fprintf(&lines, "set junk.%d.%d 0 0 %d noreply\r\n%s\r\n", size, i, size, item)
+	}
+	server := rng.IntN(len(f.run.servers))
+	if _, ok := f.ask(server, lines.String()+"mn", "MN"); !ok {
+		return false
+	}
+	stats, ok := f.ask(server, "stats", "END")
+	return ok && !strings.Contains(stats, "STAT evictions 0\r\n")
+}
