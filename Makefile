@@ -18,9 +18,10 @@ COMMANDS ?= 10000000# of the long differential run
 DURATION ?= 5m# of each variant of the long chaos run, at least
 READS ?= 10000000# that the long chaos run checks at least
 SEED ?= 0# of the long chaos run; 0 is any
+HOTKEYFLAGS ?=# of the measurement of hot keys, such as --lines a,e --runs 2; --help lists them
 RIVALFLAGS ?=# of the comparison with other proxies, such as --pairs 3 --seconds 2; --help lists them
 
-.PHONY: help build run test race norace fuzz lint bench bench-compare bench-rivals soak-differential soak-chaos install-test-deps clean
+.PHONY: help build run test race norace fuzz lint bench bench-compare bench-rivals bench-hotkeys soak-differential soak-chaos install-test-deps clean
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -57,6 +58,9 @@ bench-compare: ## Compare the micro-benchmarks of REF=<commit> with the working 
 
 bench-rivals: ## Compare mcproxy with other proxies, an hour and a half, and write bench/results; RIVALFLAGS='--pairs 3 --seconds 2' is a quick look
 	@GO='$(GO)' scripts/bench-rivals $(RIVALFLAGS)
+
+bench-hotkeys: ## Measure what becomes of hot and oversized keys, a quarter of an hour, and write bench/results; HOTKEYFLAGS='--runs 2 --seconds 2' is a quick look
+	@GO='$(GO)' scripts/bench-hotkeys $(HOTKEYFLAGS)
 
 soak-differential: ## Compare 10 million random commands through the proxy with memcached's own answers
 	@scripts/install-packages memcached

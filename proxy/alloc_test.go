@@ -89,10 +89,11 @@ func (k *cannedKernel) Release()                                {}
 
 // cannedWorker is a worker with one client over k.
 func cannedWorker(tb testing.TB, k *cannedKernel) *worker {
-	cfg := Config{
-		Listeners: []Listener{{Network: "tcp", Address: "127.0.0.1:0"}}, Workers: 1,
-		Pools: []pool.Config{{Name: "main", Backends: []pool.BackendConfig{{Network: "tcp", Address: "127.0.0.1:1"}}}},
-	}
+	return cannedWorkerOf(tb, k, pool.Config{Name: "main", Backends: []pool.BackendConfig{{Network: "tcp", Address: "127.0.0.1:1"}}})
+}
+
+func cannedWorkerOf(tb testing.TB, k *cannedKernel, p pool.Config) *worker {
+	cfg := Config{Listeners: []Listener{{Network: "tcp", Address: "127.0.0.1:0"}}, Workers: 1, Pools: []pool.Config{p}}
 	srv, err := New(cfg, zap.NewNop())
 	if err != nil {
 		tb.Fatal(err)

@@ -8,16 +8,24 @@ type Verdict struct {
 	Limit  float64
 	Below  bool // the figure must be below the limit; otherwise it may be the limit
 	Floor  bool // the limit is the least that the figure may be
+	Each   bool // the worst run must reach it; otherwise the median
 	Figure Spread
 	Text   func(float64) string // writes the figure and the limit
 }
 
-// Reached compares the median. A figure that was not measured reaches nothing.
+// Reached compares the median, or the worst run. A figure that was not measured reaches nothing.
 func (v Verdict) Reached() bool {
-	if v.Floor {
-		return v.Figure.Median >= v.Limit
+	figure := v.Figure.Median
+	switch {
+	case v.Each && v.Floor:
+		figure = v.Figure.Low
+	case v.Each:
+		figure = v.Figure.High
 	}
-	return v.Figure.Median < v.Limit || !v.Below && v.Figure.Median == v.Limit
+	if v.Floor {
+		return figure >= v.Limit
+	}
+	return figure < v.Limit || !v.Below && figure == v.Limit
 }
 
 // Target is what is to be reached, in words.
@@ -29,7 +37,11 @@ func (v Verdict) Target() string {
 	case v.Below:
 		relation = " < "
 	}
-	return v.What + relation + v.Text(v.Limit)
+	text := v.What + relation + v.Text(v.Limit)
+	if v.Each {
+		text += ", each run"
+	}
+	return text
 }
 
 // Findings are what a measurement has found.

@@ -48,6 +48,10 @@ func TestVerdict(t *testing.T) {
 		{below, "it < 1.15", false},
 		{floor, "it ≥ 1.15", true},
 		{low, "it ≥ 1.15", false},
+		{Verdict{What: "it", Limit: 1.15, Text: Ratio, Figure: SpreadOf([]float64{1, 1, 1.2})}, "it ≤ 1.15", true},
+		{Verdict{What: "it", Limit: 1.15, Text: Ratio, Figure: SpreadOf([]float64{1, 1, 1.2}), Each: true}, "it ≤ 1.15, each run", false},
+		{Verdict{What: "it", Limit: 1.15, Text: Ratio, Figure: SpreadOf([]float64{1, 2, 2}), Floor: true, Each: true}, "it ≥ 1.15, each run", false},
+		{Verdict{What: "it", Limit: 1.15, Text: Ratio, Figure: SpreadOf([]float64{2, 2}), Floor: true, Each: true}, "it ≥ 1.15, each run", true},
 		{Verdict{What: "it", Limit: 1.15, Text: Ratio, Figure: SpreadOf(nil)}, "it ≤ 1.15", false},
 		{Verdict{What: "it", Limit: 1.15, Text: Ratio, Figure: SpreadOf(nil), Floor: true}, "it ≥ 1.15", false},
 	} {

@@ -22,9 +22,7 @@ type Generated struct {
 		P99 float64 `json:"p99"`
 	} `json:"latency"`
 	Failures map[string]int64 `json:"failures"`
-	Backends struct {
-		Each []Backend `json:"each"`
-	} `json:"backends"`
+	Backends Backends         `json:"backends"`
 	Keystone struct {
 		Issued       int64 `json:"tokens_issued"`
 		Updates      int64 `json:"list_updates"`
@@ -34,6 +32,14 @@ type Generated struct {
 		Largest      int64 `json:"largest_list_bytes"`
 		Unchecked    int64 `json:"unchecked_users"`
 	} `json:"keystone"`
+}
+
+// Backends are the memcacheds behind the endpoint.
+type Backends struct {
+	Each []Backend `json:"each"`
+	// The busiest one's share over the mean.
+	OperationsMaxMean float64 `json:"operations_max_mean"`
+	BytesMaxMean      float64 `json:"bytes_max_mean"`
 }
 
 // A Backend is what one memcached did during a run, by its own counters.

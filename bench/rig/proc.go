@@ -52,28 +52,38 @@ func ReadUsage(pid int) (Usage, error) {
 	return parseStat(string(text), os.Getpagesize())
 }
 
-// parseRollup reads the resident bytes in the text of /proc/PID/smaps_rollup.
-func parseRollup(text string) (int64, error) {
+// parseSize reads the bytes of a field in a text of lines "Field: 123 kB", such as /proc/PID/smaps_rollup and /proc/PID/status.
+func parseSize(text, field string) (int64, error) {
 	for line := range strings.Lines(text) {
-		if rest, found := strings.CutPrefix(line, "Rss:"); found {
+		if rest, found := strings.CutPrefix(line, field+":"); found {
 			number, found := strings.CutSuffix(strings.TrimSpace(rest), " kB")
 			n, err := strconv.ParseInt(number, 10, 64)
 			if !found || err != nil {
-				return 0, fmt.Errorf("smaps_rollup: %q: want a number of kB", line)
+				return 0, fmt.Errorf("%q: want a number of kB", line)
 			}
 			return n << 10, nil
 		}
 	}
-	return 0, fmt.Errorf("smaps_rollup: no Rss in %q", text)
+	return 0, fmt.Errorf("no %s in %q", field, text)
 }
 
 // ReadResident is exact, where the figure in stat may lag by some pages a thread.
-func ReadResident(pid int) (int64, error) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
+func ReadResident(pid int) (int64, error) { return readSize(pid, "smaps_rollup", "Rss") }
+
+// ReadPeak is the most bytes that a process had resident at any time.
+func ReadPeak(pid int) (int64, error) { return readSize(pid, "status", "VmHWM") }
+
+func readSize(pid int, file, field string) (int64, error) {
+	name := fmt.Sprintf("/proc/%d/%s", pid, file)
+	text, err := os.ReadFile(name)
 	if err != nil {
 		return 0, err
 	}
-	return parseRollup(string(text))
+	n, err := parseSize(string(text), field)
+	if err != nil {
+		return 0, fmt.Errorf("%s: %w", name, err)
+	}
+	return n, nil
 }
 
 // parseCores reads the kernel's list of CPUs, such as 0-2,5.

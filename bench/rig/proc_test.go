@@ -52,14 +52,14 @@ func TestOwnUsage(t *testing.T) {
 	}
 }
 
-func TestParseRollup(t *testing.T) {
+func TestParseSize(t *testing.T) {
 	const text = "55d0-7ffd ---p 00000000 00:00 0    [rollup]\nRss:               12345 kB\nPss:                9999 kB\n"
-	if got, err := parseRollup(text); err != nil || got != 12345<<10 {
+	if got, err := parseSize(text, "Rss"); err != nil || got != 12345<<10 {
 		t.Errorf("parseRollup = %d, %v, want %d", got, err, 12345<<10)
 	}
 	for _, text := range []string{"", "Pss: 1 kB\n", "Rss: 1\n", "Rss: x kB\n"} {
-		if got, err := parseRollup(text); err == nil {
-			t.Errorf("parseRollup(%q) = %d, want an error", text, got)
+		if got, err := parseSize(text, "Rss"); err == nil {
+			t.Errorf("parseSize(%q) = %d, want an error", text, got)
 		}
 	}
 }

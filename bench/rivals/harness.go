@@ -39,26 +39,17 @@ func newHarness(ctx context.Context, opts *options, out io.Writer) (*harness, er
 	return h, nil
 }
 
-func (h *harness) chosen(name string) bool { return h.opts.chosen(name) }
-
 // measure runs one load.
-func (h *harness) measure(ctx context.Context, l load) (*rig.Findings, error) {
-	f := &rig.Findings{}
-	h.Repeated = nil
-	defer func() {
-		for _, why := range h.Repeated {
-			f.Note("Measured again: %s", why)
-		}
-	}()
+func (h *harness) measure(ctx context.Context, l load, f *rig.Findings) error {
 	for _, t := range l.traffic {
 		if err := h.compare(ctx, t, l.targets, f); err != nil {
-			return f, err
+			return err
 		}
 	}
 	if l.also != nil {
-		return f, l.also(ctx, h, f)
+		return l.also(ctx, h, f)
 	}
-	return f, nil
+	return nil
 }
 
 // compare measures mcproxy and each rival in alternating pairs.

@@ -13,28 +13,13 @@ package main
 
 import (
 	"context"
-	"errors"
-	"flag"
-	"fmt"
 	"io"
-	"os"
-	"os/signal"
-	"strings"
-	"syscall"
 	"time"
+
+	"mcproxy/bench/rig"
 )
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	err := run(ctx, os.Args[1:], os.Stderr)
-	switch {
-	case errors.Is(err, flag.ErrHelp):
-	case err != nil:
-		fmt.Fprintln(os.Stderr, "bench-rivals:", strings.ReplaceAll(err.Error(), "\n", "\n  "))
-		os.Exit(1)
-	}
-}
+func main() { rig.Main("bench-rivals", run) }
 
 // run measures the loads that args choose and writes the page; what it does meanwhile goes to out. When ctx is done it ends
 // what it has started, and writes what was finished. A load that could not be measured is an error, after all others were.
@@ -48,47 +33,23 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		return err
 	}
 	defer h.Close()
-	r, err := newReport(ctx, h, time.Now())
+	page, err := newPage(ctx, h, time.Now())
 	if err != nil {
 		return err
 	}
-	failed := h.measureAll(ctx, r)
-	if ctx.Err() != nil {
-		failed = errors.New("interrupted")
-	}
-	if len(r.outcomes) == 0 {
-		return failed
-	}
-	file := opts.out
-	if file == "" {
-		file = r.defaultFile()
-	}
-	if err := r.write(file); err != nil {
-		return errors.Join(failed, err)
-	}
-	h.Say("written to %s", file)
-	return failed
+	return h.Run(ctx, page, h.loads(), opts.out)
 }
 
-// measureAll measures load after load. One that fails is an outcome too: the page says so.
-func (h *harness) measureAll(ctx context.Context, r *report) error {
-	var failed []error
+// loads are those that the options choose.
+func (h *harness) loads() []rig.Load {
+	var chosen []rig.Load
 	for _, l := range loads() {
-		if !h.chosen(l.name) {
-			continue
+		if h.opts.chosen(l.name) {
+			chosen = append(chosen, rig.Load{
+				Name: l.name, Title: l.title, ToReach: l.toReach,
+				Measure: func(ctx context.Context, f *rig.Findings) error { return h.measure(ctx, l, f) },
+			})
 		}
-		h.Say("%s: %s", l.name, l.title)
-		f, err := h.measure(ctx, l)
-		if ctx.Err() != nil {
-			r.interrupted = true
-			return nil
-		}
-		if err != nil {
-			err = fmt.Errorf("%s: %w", l.name, err)
-			failed = append(failed, err)
-			h.Say("%v", err)
-		}
-		r.outcomes = append(r.outcomes, outcome{load: l, findings: f, err: err})
 	}
-	return errors.Join(failed...)
+	return chosen
 }

@@ -93,6 +93,8 @@ var house = []archtest.Row{
 	{Package: "bench/rig"},
 	// The comparison with other proxies, a program.
 	{Package: "bench/rivals", May: []string{"bench/rig"}},
+	// What hot and oversized keys are to reach, a program.
+	{Package: "bench/hotkeys", May: []string{"bench/rig"}},
 	// Commands, signals, wiring.
 	{
 		Package: "cmd/mcproxy",

@@ -1,0 +1,138 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"mcproxy/bench/rig"
+)
+
+func TestShareOf(t *testing.T) {
+	b := rig.Backends{Each: []rig.Backend{
+		{Address: "a", Operations: 10, BytesRead: 100, BytesWritten: 50}, {Address: "b", Operations: 50, BytesWritten: 450}, {Address: "c"},
+	}}
+	for _, test := range []struct {
+		address string
+		figure  func(rig.Backend) int64
+		want    share
+		ratio   float64
+	}{
+		{"a", operations, share{10, 20}, 0.5}, {"b", operations, share{50, 20}, 2.5}, {"a", allBytes, share{150, 200}, 0.75}, {"c", allBytes, share{0, 200}, 0},
+	} {
+		got, err := shareOf(b, test.address, test.figure)
+		if err != nil || got != test.want || got.overMean() != test.ratio {
+			t.Errorf("shareOf %s = %+v (%v), %v, want %+v (%v)", test.address, got, got.overMean(), err, test.want, test.ratio)
+		}
+	}
+	if got, err := shareOf(b, "d", operations); err == nil {
+		t.Errorf("shareOf a server that is not there = %+v, want an error", got)
+	}
+	if got, err := shareOf(rig.Backends{Each: []rig.Backend{{Address: "a"}}}, "a", operations); err == nil {
+		t.Errorf("shareOf servers that did nothing = %+v, want an error", got)
+	}
+}
+
+func TestParseHotKeys(t *testing.T) {
+	text, err := os.ReadFile("../../docs/hot-keys.md") // whose example is held true by admin's tests
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(text), "```json\n")
+	example, _, found := strings.Cut(rest, "```")
+	if !found {
+		t.Fatal("docs/hot-keys.md has no example of the endpoint")
+	}
+	got, err := parseHotKeys([]byte(example))
+	want := []hotKey{{Key: "usertokens-nova", Kind: "byte-hot", Hot: true, Backend: "a", Action: "coalesced"}}
+	if diff := cmp.Diff(want, got); err != nil || diff != "" {
+		t.Errorf("parseHotKeys: %v (-want +got):\n%s", err, diff)
+	}
+	for _, bad := range []string{"", "[]", `{"pools": []}`, strings.Replace(example, `"watched": true`, `"watched": false`, 1)} {
+		if got, err := parseHotKeys([]byte(bad)); err == nil {
+			t.Errorf("parseHotKeys(%.60q) = %+v, want an error", bad, got)
+		}
+	}
+}
+
+func TestBenchmarkFigures(t *testing.T) {
+	const text = `goos: linux
+BenchmarkWatching/get-2         	     126	  10942349 ns/op	       239.5 unwatched-ns	       264.4 watched-ns	        26.37 watching-ns
+BenchmarkWatching/get-2         	     243	   4499796 ns/op	       133.4 unwatched-ns	       147.4 watched-ns	        13.17 watching-ns
+BenchmarkWatching/gets-2        	     243	   4499796 ns/op	       1 unwatched-ns	       2 watched-ns	        3 watching-ns
+BenchmarkWatching/set           	     313	   3829266 ns/op	       124.8 unwatched-ns	       140.7 watched-ns	        14.50 watching-ns
+PASS
+`
+	for _, test := range []struct {
+		name, unit string
+		want       []float64
+	}{
+		{"BenchmarkWatching/get", "watching-ns", []float64{26.37, 13.17}},
+		{"BenchmarkWatching/get", "watched-ns", []float64{264.4, 147.4}},
+		{"BenchmarkWatching/set", "unwatched-ns", []float64{124.8}},
+	} {
+		got, err := benchmarkFigures(text, test.name, test.unit)
+		if diff := cmp.Diff(test.want, got); err != nil || diff != "" {
+			t.Errorf("%s of %s: %v (-want +got):\n%s", test.unit, test.name, err, diff)
+		}
+	}
+	for name, bad := range map[string]string{
+		"none": "PASS\n", "no unit": "BenchmarkWatching/get-2 126 1 ns/op\n", "no number": "BenchmarkWatching/get-2 126 many watching-ns\n",
+	} {
+		if got, err := benchmarkFigures(bad, "BenchmarkWatching/get", "watching-ns"); err == nil {
+			t.Errorf("%s: benchmarkFigures = %v, want an error", name, got)
+		}
+	}
+}
+
+func TestRefusals(t *testing.T) {
+	if got := refusals(map[string]int64{"SERVER_ERROR overloaded": 3, "no answer 2s after the end": 5, "no answer in 60s": 2}); got != 5 {
+		t.Errorf("refusals = %d, want 5", got)
+	}
+}
+
+func TestCommandText(t *testing.T) {
+	got := commandText([]string{"--conns", "8", "--backends", "127.0.0.1:1,127.0.0.1:2"})
+	if want := "mcproxy bench PROXY --conns 8 --backends MEMCACHED,…"; got != want {
+		t.Errorf("commandText = %q, want %q", got, want)
+	}
+}
+
+func TestOptions(t *testing.T) {
+	var out bytes.Buffer
+	full := options{runs: 3, pairs: 10, duration: 5 * time.Second, binary: "bin/mcproxy", goCommand: "go"}
+	few := options{runs: 2, pairs: 4, duration: 2 * time.Second, lines: []string{"a", "h"}, out: "x.md", binary: "m", goCommand: "g"}
+	for args, want := range map[string]options{
+		"": full, "--runs 2 --pairs 4 --seconds 2 --lines a,h --out x.md --mcproxy m --go g": few,
+	} {
+		got, err := parseOptions(strings.Fields(args), &out)
+		if err != nil {
+			t.Errorf("%q: %v", args, err)
+			continue
+		}
+		if diff := cmp.Diff(want, *got, cmp.AllowUnexported(options{})); diff != "" || got.full() != (args == "") {
+			t.Errorf("%q (full %v) (-want +got):\n%s", args, got.full(), diff)
+		}
+		var names []string
+		for _, l := range (&harness{opts: got}).lines() {
+			names = append(names, l.Name)
+		}
+		if want.lines == nil {
+			want.lines = strings.Split(lineNames, "")
+		}
+		if diff := cmp.Diff(want.lines, names); diff != "" {
+			t.Errorf("%q: lines (-want +got):\n%s", args, diff)
+		}
+	}
+	for args, want := range map[string]string{
+		"--runs 0": "--runs 0", "--pairs 0": "--pairs 0", "--seconds 0": "--seconds 0", "--lines z": `"z"`, "--lines ab": `"ab"`, "what": `"what"`,
+	} {
+		if got, err := parseOptions(strings.Fields(args), &out); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q = %+v, %v, want an error with %q", args, got, err, want)
+		}
+	}
+}
