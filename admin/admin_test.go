@@ -61,15 +61,16 @@ func figures() proxy.Snapshot {
 		Start:   time.Unix(1_700_000_000, 500_000_000),
 		Workers: 2,
 		Clients: proxy.ClientFigures{
-			Conns: 11, Accepted: 12, Rejected: 13, Binary: 14, Closed: 15, BytesIn: 16, BytesOut: 17, Refused: 18,
+			Conns: 11, Accepted: 12, Rejected: 13, Binary: 14, Closed: 15, BytesIn: 16, BytesOut: 17, Refused: 18, Stalled: 19,
 		},
+		Large: proxy.BudgetFigures{Limit: 71, Bytes: 72, Peak: 73, Waiting: 74, Waits: 75, Expired: 76},
 		Pools: []proxy.PoolFigures{
 			{
 				Name: "main", Requests: map[string]uint64{"get": 21, "set": 22}, Hits: 23, Misses: 24, Failures: 25,
 				Fetches: 26, Joined: 27, HotKeys: map[string]int{"read-hot": 2, "byte-hot": 1}, HotShare: 0.5, Promoted: 28, Demoted: 29,
 				Split: proxy.SplitFigures{
 					Stored: 51, Wrapped: 52, Read: 53, ChunksWritten: 54, ChunksRead: 55, ChunksMissing: 56, Retried: 57, Cleaned: 58, Dead: 59,
-					Damaged: 60, Refused: 61, TooLarge: 62, AheadKept: 63, AheadDropped: 64,
+					Damaged: 60, Refused: 61, TooLarge: 62, AheadKept: 63, AheadDropped: 64, Crowded: 65,
 				},
 				Backends: []proxy.BackendFigures{
 					{

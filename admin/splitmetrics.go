@@ -16,11 +16,28 @@ func splitFamilies() []family {
 			}
 		}}
 	}
+	// large makes a family of one value of the budget.
+	large := func(name string, kind prometheus.ValueType, help string, read func(b *proxy.BudgetFigures) float64) family {
+		return family{name, kind, help, nil, func(f *figures, emit emit) { emit(read(&f.Large)) }}
+	}
 	return []family{
+		large("mcproxy_assembly_bytes", prometheus.GaugeValue, "Bytes held for values that are split: received, in chunks on their way, put together, waiting for clients.",
+			func(b *proxy.BudgetFigures) float64 { return float64(b.Bytes) }),
+		large("mcproxy_assembly_peak_bytes", prometheus.GaugeValue, "The most of them at once since the start.",
+			func(b *proxy.BudgetFigures) float64 { return float64(b.Peak) }),
+		large("mcproxy_assembly_limit_bytes", prometheus.GaugeValue, "The budget for them: assembly of the configuration.",
+			func(b *proxy.BudgetFigures) float64 { return float64(b.Limit) }),
+		large("mcproxy_assembly_waiting", prometheus.GaugeValue, "Requests that wait for the budget now.",
+			func(b *proxy.BudgetFigures) float64 { return float64(b.Waiting) }),
+		large("mcproxy_assembly_waits_total", prometheus.CounterValue, "Requests that had to wait for the budget.",
+			func(b *proxy.BudgetFigures) float64 { return float64(b.Waits) }),
+		large("mcproxy_assembly_expired_total", prometheus.CounterValue, "Requests that waited for it in vain, and were refused.",
+			func(b *proxy.BudgetFigures) float64 { return float64(b.Expired) }),
 		{
 			"mcproxy_split_values_total", prometheus.CounterValue,
 			"Values that needed more than to be passed on, by what was done: stored (in chunks); wrapped (behind a head, because a client used " +
-				"the reserved flags); read (put together); too-large (refused, because they are longer than max_value).",
+				"the reserved flags); read (put together); too-large (refused, because they are longer than max_value); crowded (refused, because the budget " +
+				"had no bytes for them in time).",
 			[]string{"pool", "action"},
 			func(f *figures, emit emit) {
 				for i := range f.Pools {
@@ -29,6 +46,7 @@ func splitFamilies() []family {
 					emit(float64(s.Wrapped), name, "wrapped")
 					emit(float64(s.Read), name, "read")
 					emit(float64(s.TooLarge), name, "too-large")
+					emit(float64(s.Crowded), name, "crowded")
 				}
 			},
 		},

@@ -73,6 +73,14 @@ func proxyOptions(c *proxy.Config) []option {
 			"The longest value that is taken from a client. The backends have a limit of their own, 1 MB by default.",
 		},
 		{
+			"assembly", size(&c.Assembly, 1<<20, 1<<40), `"256MiB"`,
+			"Bytes held at once for values that are split: received, in chunks on their way, put together, waiting for clients. Requests over it wait.",
+		},
+		{
+			"assembly_wait", duration(&c.AssemblyWait, time.Millisecond, time.Minute), `"2s"`,
+			"How long they wait at most. Then the answer is SERVER_ERROR out of memory for large values.",
+		},
+		{
 			"keepalive", keepalive(&c.Keepalive), `"60s"`,
 			"Idle time before TCP keepalive probes, on client and backend connections. \"0s\" sends none.",
 		},

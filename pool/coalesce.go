@@ -174,7 +174,7 @@ func (f *fetch) Answer(c *backend.Call, r *protocol.Response, raw []byte) error 
 	if f.p.reserved(r) {
 		item := f.p.reservedItem(c, r)
 		item.ahead, item.readers = f.ahead, f.readers()
-		f.p.splitter.get(item, func(answer []byte, _ bool) { f.deliver(answer) })
+		f.p.splitter.get(item, func(l *Large, _ bool) { f.deliver(l.Bytes, l) })
 		return nil
 	}
 	f.ahead.dropFor(r)
@@ -194,7 +194,7 @@ func (f *fetch) Answer(c *backend.Call, r *protocol.Response, raw []byte) error 
 			figures.Misses++
 		}
 	}
-	f.deliver(raw)
+	f.deliver(raw, nil)
 	return nil
 }
 
@@ -207,11 +207,12 @@ func (f *fetch) readers() int {
 	return n
 }
 
-// deliver gives all who joined the answer.
-func (f *fetch) deliver(answer []byte) {
+// deliver gives all who joined the answer; l is the same if it is large, else nil.
+func (f *fetch) deliver(answer []byte, l *Large) {
 	for x := f.first; x != nil; {
 		next := x.joined
 		x.joined = nil
+		x.Large = l
 		x.To.Finish(x, answer)
 		x = next
 	}

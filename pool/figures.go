@@ -17,6 +17,7 @@ func (f *SplitFigures) Add(o *SplitFigures) {
 	f.Dead += o.Dead
 	f.Damaged += o.Damaged
 	f.Refused += o.Refused
+	f.Crowded += o.Crowded
 	f.TooLarge += o.TooLarge
 }
 

@@ -13,6 +13,9 @@ import (
 // maxGathered is how many bytes of values one request of many keys may collect before it is answered with an error.
 const maxGathered = 256 << 20
 
+// gatheredTooMuch is memcached's word for that.
+const gatheredTooMuch = "SERVER_ERROR out of memory writing get response\r\n"
+
 // A Gatherer divides a worker's multi-key retrievals into fragments, one for each backend, and puts the answers together: the
 // values in the order of the keys on the request line, duplicates as often as they stand there (protocol.txt says nothing
 // about order; memcached and its clients do so).
@@ -28,8 +31,8 @@ type Gatherer struct {
 
 // A splitUnit is a unit whose value stands in chunks; unit takes its place when it is put together.
 type splitUnit struct {
-	from, to int // in fragment.got
-	unit     []byte
+	from, to int    // in fragment.got
+	unit     *Large // its answer, END included; nil: there is none
 	ahead    *ahead // chunks that are read meanwhile; nil: none are
 }
 
@@ -48,6 +51,7 @@ type gathering struct {
 	open    int         // fragments without their end
 	size    int         // bytes of values gathered
 	refusal []byte      // the whole answer, if it is an error
+	claim   *Claim      // for values that are put together
 }
 
 // A fragment is a gathering's part for one backend.
@@ -154,7 +158,7 @@ func (f *fragment) Answer(_ *backend.Call, r *protocol.Response, raw []byte) err
 		}
 		f.values++
 		if t.size += len(raw); t.size > maxGathered {
-			t.refusal = append(t.refusal[:0], "SERVER_ERROR out of memory writing get response\r\n"...)
+			t.refusal = append(t.refusal[:0], gatheredTooMuch...)
 			return nil
 		}
 		if f.pool.reserved(r) {
@@ -255,20 +259,70 @@ func (t *gathering) ended() {
 	t.answer()
 }
 
-// join has the values that stand in chunks put together, and says whether there are any; then answer comes when they are.
+// join has the values that stand in chunks put together, and says whether there are any; then answer comes when they are. It
+// asks the budget for all of them at once: two gatherings that each hold what the other waits for would wait in vain.
 func (t *gathering) join() bool {
-	t.open = 1
-	some := false
+	var purse *Purse
+	need, units := 0, 0
 	for _, f := range t.frags {
 		for i := range f.splits {
-			some = true
+			units++
+			purse = f.pool.purse
+			need += f.unitLength(&f.splits[i])
+		}
+	}
+	if units == 0 {
+		return false
+	}
+	if t.size+need > maxGathered {
+		t.refusal = append(t.refusal[:0], gatheredTooMuch...)
+		return false
+	}
+	claim, ok := purse.Claim(3*need, func(granted bool) { // as they come, as a fragment's answer, in the whole answer
+		if granted {
+			t.joinAll()
+			return
+		}
+		t.refusal = append(t.refusal[:0], OutOfMemory...)
+		t.answer()
+	})
+	if t.claim = claim; ok {
+		t.joinAll()
+		return true
+	}
+	for _, f := range t.frags { // who waits holds nothing
+		for i := range f.splits {
+			f.splits[i].ahead.drop()
+			f.splits[i].ahead = nil
+		}
+	}
+	return true
+}
+
+// unitLength is the length of a value that stands in chunks; 0 if it does not, or is damaged, which joinUnit finds too.
+func (f *fragment) unitLength(u *splitUnit) int {
+	var r protocol.Response
+	if n, err := protocol.ParseResponse(f.got[u.from:u.to], protocol.ShapeValues, &r); err != nil || n == 0 {
+		panic("pool: a unit that was parsed does not parse")
+	}
+	stored, err := split.Open(split.ReservedFlags, r.Value, f.pool.splitter.cfg.MaxValue)
+	if err != nil || stored.Kind != split.Split {
+		return 0
+	}
+	return stored.Manifest.Length
+}
+
+// joinAll has all units put together that stand in chunks.
+func (t *gathering) joinAll() {
+	t.open = 1 // wrapped values are there at once
+	for _, f := range t.frags {
+		for i := range f.splits {
 			f.joinUnit(&f.splits[i])
 		}
 	}
-	if t.open--; some && t.open == 0 { // a wrapped value is there at once
+	if t.open--; t.open == 0 {
 		t.joined()
 	}
-	return some
 }
 
 func (f *fragment) joinUnit(u *splitUnit) {
@@ -278,10 +332,16 @@ func (f *fragment) joinUnit(u *splitUnit) {
 	}
 	t := f.of
 	t.open++
-	item := reservedItem{key: r.Key, value: r.Value, unique: r.Unique, verb: t.verb, exptime: t.exptime, readers: 1, ahead: u.ahead}
-	f.pool.splitter.get(item, func(answer []byte, hit bool) {
-		if hit {
-			u.unit = answer[:len(answer)-len(protocol.End)]
+	item := reservedItem{
+		key: r.Key, value: r.Value, unique: r.Unique, verb: t.verb, exptime: t.exptime, readers: 1, ahead: u.ahead, reserved: f.unitLength(u),
+	}
+	f.pool.splitter.get(item, func(l *Large, hit bool) {
+		switch {
+		case hit:
+			l.Retain()
+			u.unit = l
+		case string(l.Bytes) != protocol.End:
+			t.refusal = append(t.refusal[:0], l.Bytes...)
 		}
 		if t.open--; t.open == 0 {
 			t.joined()
@@ -296,9 +356,19 @@ func (t *gathering) joined() {
 		if len(f.splits) == 0 {
 			continue
 		}
-		whole, from := b.Get(len(f.got)), 0
+		size := len(f.got) + len(protocol.End)
 		for _, u := range f.splits {
-			whole = b.Append(b.Append(whole, f.got[from:u.from]), u.unit)
+			if u.unit != nil {
+				size += len(u.unit.Bytes)
+			}
+		}
+		whole, from := b.Get(size), 0
+		for _, u := range f.splits {
+			whole = b.Append(whole, f.got[from:u.from])
+			if u.unit != nil {
+				whole = b.Append(whole, u.unit.Bytes[:len(u.unit.Bytes)-len(protocol.End)])
+				u.unit.Release()
+			}
 			from = u.to
 		}
 		whole = b.Append(whole, f.got[from:])
@@ -318,15 +388,30 @@ func (t *gathering) answer() {
 		answer = t.refusal
 	case len(t.frags) == 1:
 		f := t.frags[0]
-		f.got = b.Append(f.got, []byte(protocol.End))
-		answer = f.got
+		answer, f.got = b.Append(f.got, []byte(protocol.End)), nil
 	default:
 		answer = t.assemble()
-		defer b.Put(answer)
 	}
-	x := t.x
-	x.To.Finish(x, answer)
+	x, claim := t.x, t.claim
+	switch {
+	case claim == nil:
+		x.To.Finish(x, answer)
+		if len(t.refusal) == 0 {
+			b.Put(answer)
+		}
+	case len(t.refusal) > 0:
+		x.To.Finish(x, answer)
+		claim.Drop()
+	default:
+		l := &Large{Bytes: answer, buffers: b, frame: answer, claims: []*Claim{claim}, refs: 1}
+		x.finishLarge(l)
+		l.Release()
+	}
+	size := len(answer)
 	t.g.release(t)
+	if claim != nil {
+		claim.Shrink(size) // of the copies that there were
+	}
 }
 
 // assemble puts the fragments' values into the order of the request's keys.

@@ -20,6 +20,11 @@ type op struct {
 	resume   func() (struct{}, bool)
 	open     int // steps without an answer
 	waiting  bool
+
+	claims   []*Claim // of the budget
+	reserved int      // bytes of them
+	crowded  bool     // there were none left in time
+	frame    []byte   // what a value is put together in; nil: none was
 }
 
 // A step is one call of an op, and what came back.
@@ -47,6 +52,7 @@ func (p *Pool) runBy(affinity uint32, deadline int64, body func(o *op)) {
 	o.resume, _ = iter.Pull(func(yield func(struct{}) bool) {
 		o.yield = yield
 		body(o)
+		o.release()
 	})
 	o.resume()
 }

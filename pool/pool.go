@@ -16,6 +16,7 @@ type Pool struct {
 	Figures   Figures
 
 	loop      *epoll.Loop
+	purse     *Purse           // nil: without bounds
 	splitter  *splitter        // nil: values are not split
 	detector  *hotkey.Detector // nil: keys are not watched
 	building  []*fragment      // by backend: of the gathering under construction
@@ -46,6 +47,7 @@ func New(s *Shared, loop *epoll.Loop, seed uint64) *Pool {
 		p.Pipelines = append(p.Pipelines, backend.NewPipeline(b, loop))
 	}
 	if s.Config.Split.Enabled {
+		p.purse = NewPurse(s.Budget, loop)
 		p.splitter = newSplitter(p)
 	}
 	return p
@@ -73,13 +75,18 @@ type Requester interface {
 type Exchange struct {
 	// To gets the answer. Set it before the exchange is begun; it may be changed until it is finished.
 	To Requester
-	// Next, Held, Size, Done and Reads are the requester's own: its queue, an answer that must wait for its turn, how many bytes of
-	// value the request has, whether it reads.
+	// Next, Held, Kept, Size, Done, Reads and Claim are the requester's own: its queue, an answer that must wait for its turn, or is
+	// large, how many bytes of value the request has, whether it reads, what it has of the budget, what its value lies in.
 	Next  *Exchange
 	Held  []byte
+	Kept  *Large
 	Size  int
 	Done  bool
 	Reads bool
+	Claim *Claim
+	Body  []byte
+	// Large is set when Finish is called with a large answer: its bytes, which the requester may retain instead of copying them.
+	Large *Large
 
 	// Alone keeps a get from sharing a fetch with others: its client has unanswered writes. Set it before the exchange is begun.
 	Alone bool
@@ -99,7 +106,7 @@ type Exchange struct {
 // have the same, so that they stay in order.
 func (p *Pool) Do(x *Exchange, req *protocol.Request, affinity uint32) {
 	p.Figures.Requests[req.Verb]++
-	x.pool, x.quiet, x.verb = p, req.NoReply, req.Verb
+	x.pool, x.quiet, x.verb, x.Large = p, req.NoReply, req.Verb, nil
 	if d := p.detector; d != nil && !d.Skip(len(req.Value)) {
 		d.Record(hotkey.Hash(req.Key), req.Key, opOf(req.Verb), len(req.Value))
 	}
@@ -127,7 +134,7 @@ func (x *Exchange) Answer(c *backend.Call, r *protocol.Response, raw []byte) err
 	if x.pool.reserved(r) {
 		item := x.pool.reservedItem(c, r)
 		item.ahead = x.ahead
-		x.pool.splitter.get(item, func(answer []byte, _ bool) { x.To.Finish(x, answer) })
+		x.pool.splitter.get(item, func(l *Large, _ bool) { x.finishLarge(l) })
 		return nil
 	}
 	x.ahead.dropFor(r)

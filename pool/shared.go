@@ -17,6 +17,7 @@ type Shared struct {
 	Config   Config
 	Ring     ring.Ring
 	Backends []*backend.Backend // in the order of Config.Backends
+	Budget   *Budget            // of the process, for values that are split; nil: without bounds. Set it before New.
 
 	timeout   time.Duration          // of the backends; immutable
 	random    func([]byte)           // fills generations, for tests; nil: crypto/rand. Immutable

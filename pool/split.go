@@ -56,6 +56,7 @@ type SplitFigures struct {
 	Dead          uint64 // manifests without their chunks, deleted
 	Damaged       uint64 // items with the reserved flags that are no manifest, values whose checksum was wrong
 	Refused       uint64 // requests with a reserved key
+	Crowded       uint64 // requests refused because the budget had no bytes for their values in time
 	TooLarge      uint64 // values refused because they are longer than the longest that is split
 }
 
@@ -181,8 +182,12 @@ func gets(key []byte) *protocol.Request {
 	return &protocol.Request{Verb: protocol.Gets, Key: key, Keys: key, NumKeys: 1, ValueLen: -1}
 }
 
-// put writes a value's chunks under a fresh generation, waits, and gives the manifest. ok: all stand. value is used before
-// the first wait only.
+// Window is how many bytes of chunks one write has on their way at most. A longer value must stay as it is until its exchange is
+// finished; a shorter one is used before the exchange is begun.
+const Window = 1 << 20
+
+// put writes a value's chunks under a fresh generation, waits, and gives the manifest. ok: all stand. What also sends is sent with the
+// first of them.
 func (s *splitter) put(o *op, value []byte, flags uint32, exptime int32, also ...func()) (m split.Manifest, why *backend.Error, ok bool) {
 	g, err := split.Plan(len(value), s.options)
 	if err != nil {
@@ -198,8 +203,32 @@ func (s *splitter) put(o *op, value []byte, flags uint32, exptime int32, also ..
 	m = split.NewManifest(gen, g, value, flags)
 	steps := make([]step, 0, g.Count*g.Copies)
 	var key []byte
+	waited, sent := 0, 0 // steps that have ended; bytes of the others
+	ok = true
+	end := func() {
+		for _, f := range also {
+			f()
+		}
+		also, sent = nil, 0
+		if s.p.Shared.mutant == manifestFirst {
+			return
+		}
+		o.wait()
+		for ; waited < len(steps); waited++ {
+			if st := &steps[waited]; st.err != nil {
+				why, ok = st.err, false
+			} else if st.status != protocol.StatusStored {
+				ok = false
+			}
+		}
+	}
 	for i := range g.Count {
 		from, to := g.Bounds(i)
+		if sent > 0 && sent+(to-from)*g.Copies > Window {
+			if end(); !ok {
+				break
+			}
+		}
 		for c := range g.Copies {
 			key = m.AppendChunkKey(key[:0], i, c)
 			steps = append(steps, step{})
@@ -207,22 +236,9 @@ func (s *splitter) put(o *op, value []byte, flags uint32, exptime int32, also ..
 				Verb: protocol.Set, Key: key, ClientFlags: m.Mark(i), Exptime: exptime, ValueLen: to - from, Value: value[from:to],
 			})
 		}
+		sent += (to - from) * g.Copies
 	}
-	for _, f := range also {
-		f()
-	}
-	if s.p.Shared.mutant == manifestFirst {
-		return m, nil, true
-	}
-	o.wait()
-	ok = true
-	for i := range steps {
-		if steps[i].err != nil {
-			why, ok = steps[i].err, false
-		} else if steps[i].status != protocol.StatusStored {
-			ok = false
-		}
-	}
+	end()
 	s.figures.ChunksWritten += uint64(len(steps))
 	if !ok {
 		s.clean(&m)

@@ -85,9 +85,14 @@ func (s *splitter) readAhead(key []byte, affinity uint32) *ahead {
 	if !ok || !bytes.Equal(m.key, key) {
 		return nil
 	}
+	claim, ok := s.p.purse.Try(m.manifest.Length)
+	if !ok { // first come, first served: what may be of no use does not wait
+		return nil
+	}
 	a := &ahead{s: s, key: m.key, manifest: m.manifest}
 	s.p.runBy(affinity, s.p.loop.Now+int64(s.p.Shared.timeout), func(o *op) {
 		a.o = o
+		o.claims, o.reserved = append(o.claims, claim), m.manifest.Length
 		f := &fetching{s: s, o: o, m: &a.manifest, ahead: a, lost: missing}
 		value, how := f.run()
 		if a.wait() {

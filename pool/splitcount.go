@@ -66,6 +66,9 @@ func (s *splitter) countHere(o *op, req *protocol.Request, d delta, st *step) (n
 		}
 		item, ok := s.resolve(o, req.Key, it, nil)
 		if !ok {
+			if o.crowded {
+				st.status, st.line = protocol.StatusServerError, append(st.line[:0], OutOfMemory[:len(OutOfMemory)-2]...)
+			}
 			return 0, false
 		}
 		result, n, ok := split.AppendDelta(nil, item.Value, d.n, d.decr)

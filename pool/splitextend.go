@@ -43,7 +43,7 @@ func (s *splitter) extend(x *Exchange, req *protocol.Request, affinity uint32) {
 				x.To.Finish(x, []byte("CLIENT_ERROR invalid mode for ms M token\r\n"))
 				return
 			} else if !s.extendHere(o, req, more, it, &st) {
-				x.To.Finish(x, protocol.AppendMiss(nil, req))
+				s.gone(o, x, req)
 				return
 			}
 			if st.status != protocol.StatusExists || compares(req.MetaFlags) != 0 {
@@ -58,6 +58,18 @@ func (s *splitter) extend(x *Exchange, req *protocol.Request, affinity uint32) {
 		}
 		s.finishStep(x, req, &st)
 	})
+}
+
+// gone answers a request for a value that is not there any more, or for which there is no memory.
+func (s *splitter) gone(o *op, x *Exchange, req *protocol.Request) {
+	switch {
+	case !o.crowded:
+		x.To.Finish(x, protocol.AppendMiss(nil, req))
+	case req.NoReply && !req.Verb.IsMeta():
+		x.To.Finish(x, nil)
+	default:
+		x.To.Finish(x, []byte(OutOfMemory))
+	}
 }
 
 // extendAtHome lets the backend extend the item with that cas number. Where there is none it says what it says of a missing item.
@@ -88,14 +100,22 @@ func rawKey(req *protocol.Request) []byte {
 // extendHere joins a split or wrapped value, or one that becomes so, with more and swaps it by cas. It is false if the value
 // is not there any more.
 func (s *splitter) extendHere(o *op, req *protocol.Request, more []byte, it opened, st *step) bool {
+	old := len(it.Value)
+	if it.Kind == split.Split {
+		old = it.Manifest.Length
+	}
+	if !o.reserve(old + s.p.Needs(old+len(more))) { // the old value, the new one, and its chunks
+		return false
+	}
 	item, ok := s.resolve(o, req.Key, it, nil)
 	if !ok {
 		return false
 	}
-	joined := append(append([]byte(nil), item.Value...), more...)
+	first, second := item.Value, more
 	if req.Verb == protocol.Prepend || req.Mode == 'P' || req.Mode == 'p' {
-		joined = append(append([]byte(nil), more...), item.Value...)
+		first, second = second, first
 	}
+	joined := append(append(make([]byte, 0, len(first)+len(second)), first...), second...)
 	exptime, ok := s.lifetime(o, req.Key)
 	if !ok {
 		return false

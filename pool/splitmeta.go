@@ -51,7 +51,12 @@ func (s *splitter) metaGet(x *Exchange, req *protocol.Request, affinity uint32) 
 			if sound {
 				item, sound = s.resolveFrom(o, req.Key, it, touch, first)
 			}
-			s.answerMeta(x, req, item, sound, st.line)
+			if !sound {
+				s.p.Figures.Misses++
+				s.gone(o, x, req)
+				return
+			}
+			s.answerMeta(o, x, req, &item, st.line)
 		}
 		if sound && early.matches(&it.Stored) {
 			early.keep(func(o *op, first reading) { answer(o, &first) })
@@ -63,20 +68,18 @@ func (s *splitter) metaGet(x *Exchange, req *protocol.Request, affinity uint32) 
 	return true
 }
 
-// answerMeta answers a mg; line is what the backend answered.
-func (s *splitter) answerMeta(x *Exchange, req *protocol.Request, item split.Item, ok bool, line []byte) {
-	if !ok {
-		s.p.Figures.Misses++
-		x.To.Finish(x, protocol.AppendMiss(nil, req))
-		return
-	}
+// answerMeta answers a mg that found an item; line is what the backend answered.
+func (s *splitter) answerMeta(o *op, x *Exchange, req *protocol.Request, item *split.Item, line []byte) {
 	s.p.Figures.Hits++
 	s.p.observeJoined(req.Key, len(item.Value), 1)
-	answer, data := item.AppendMetaHead(make([]byte, 0, len(item.Value)+len(line)+32), req, line)
-	if data {
-		answer = append(append(answer, item.Value...), "\r\n"...)
+	head, data := item.AppendMetaHead(nil, req, line)
+	if !data {
+		s.finish(x, head, protocol.StatusHit)
+		return
 	}
-	s.finish(x, answer, protocol.StatusHit)
+	l := o.framed(head, item.Value, "\r\n") // a hit is never suppressed
+	x.finishLarge(l)
+	l.Release()
 }
 
 func (s *splitter) countMiss(st *step) {

@@ -32,17 +32,19 @@ type reservedItem struct {
 	exptime    int32  // of gat and gats
 	readers    int    // clients who get it
 	ahead      *ahead // chunks that are being read; nil: none are
+	reserved   int    // bytes of the budget that are held for it already
 }
 
-// get answers a retrieval of one key whose item carries the reserved flags. deliver gets the whole answer.
-func (s *splitter) get(item reservedItem, deliver func(answer []byte, hit bool)) {
+// get answers a retrieval of one key whose item carries the reserved flags. deliver gets the whole answer, which is gone when it
+// returns, unless it was retained.
+func (s *splitter) get(item reservedItem, deliver func(l *Large, hit bool)) {
 	s.p.Shared.splitKeys.add(item.key)
 	stored, err := split.Open(split.ReservedFlags, item.value, s.cfg.MaxValue)
 	if err != nil {
 		item.ahead.drop()
 		s.figures.Damaged++
 		s.p.Figures.Misses += uint64(item.readers)
-		deliver([]byte(protocol.End), false)
+		deliver(plain([]byte(protocol.End)), false)
 		return
 	}
 	key := bytes.Clone(item.key)
@@ -52,16 +54,18 @@ func (s *splitter) get(item reservedItem, deliver func(answer []byte, hit bool))
 		touch = &item.exptime
 	}
 	answer := func(o *op, first *reading) {
+		o.reserved = max(o.reserved, item.reserved)
 		it, ok := s.resolveFrom(o, key, opened{stored, item.unique}, touch, first)
 		if !ok {
 			s.p.Figures.Misses += uint64(item.readers)
-			deliver([]byte(protocol.End), false)
+			deliver(o.lost(), false)
 			return
 		}
 		s.p.Figures.Hits += uint64(item.readers)
 		s.p.observeJoined(key, len(it.Value), item.readers)
-		answer := it.AppendValue(make([]byte, 0, len(it.Value)+len(key)+64), item.verb, key)
-		deliver(append(answer, protocol.End...), true)
+		l := o.framed(it.AppendHead(nil, item.verb, key), it.Value, "\r\n"+protocol.End)
+		deliver(l, true)
+		l.Release()
 	}
 	if item.ahead.matches(&stored) {
 		item.ahead.keep(func(o *op, first reading) { answer(o, &first) })

@@ -63,7 +63,10 @@ func (s *splitter) fetch(o *op, m *split.Manifest, touch *int32) reading {
 }
 
 func (f *fetching) run() ([]byte, fetched) {
-	buf := make([]byte, f.m.Length)
+	if !f.o.reserve(f.m.Length) {
+		return nil, failed
+	}
+	buf := f.o.room(f.m.Length)
 	if f.a.Start(*f.m, buf) != nil {
 		return nil, missing
 	}

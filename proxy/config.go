@@ -14,9 +14,13 @@ type Config struct {
 	Listeners []Listener
 	Workers   int // event loops; 0 is GOMAXPROCS
 
-	MaxConns  int           // client conns at once; 0: as many as the process may have descriptors
-	MaxValue  int64         // bytes of the longest data block taken from a client; 0 is 64 MiB
-	Keepalive time.Duration // idle time before TCP keepalive probes a client conn; 0 is 60 s, < 0 is off
+	MaxConns int   // client conns at once; 0: as many as the process may have descriptors
+	MaxValue int64 // bytes of the longest data block taken from a client; 0 is 64 MiB
+	// Assembly is how many bytes are held at once for values that are split, from their clients' announcements on; 0 is 256 MiB.
+	// AssemblyWait is how long a request waits for room in it before it is refused; 0 is 2 s.
+	Assembly     int64
+	AssemblyWait time.Duration
+	Keepalive    time.Duration // idle time before TCP keepalive probes a client conn; 0 is 60 s, < 0 is off
 	// BatchDelay is how long a worker with many busy clients lets requests and answers gather before it looks for them; 0 is
 	// 50 µs, < 0 is off.
 	BatchDelay   time.Duration
@@ -45,6 +49,8 @@ type Route struct {
 func (c Config) withDefaults() Config {
 	c.Workers = cmp.Or(c.Workers, runtime.GOMAXPROCS(0))
 	c.MaxValue = cmp.Or(c.MaxValue, 64<<20)
+	c.Assembly = cmp.Or(c.Assembly, 256<<20)
+	c.AssemblyWait = cmp.Or(c.AssemblyWait, 2*time.Second)
 	c.Keepalive = cmp.Or(c.Keepalive, time.Minute)
 	c.BatchDelay = cmp.Or(c.BatchDelay, 50*time.Microsecond)
 	c.DrainTimeout = cmp.Or(c.DrainTimeout, 10*time.Second)

@@ -26,6 +26,7 @@ type Server struct {
 	acceptors []*acceptor
 	workers   []*worker
 	watchers  []*watcher
+	budget    *pool.Budget
 	stopping  chan struct{} // closed when Serve begins to end
 
 	ready    atomic.Bool
@@ -47,11 +48,13 @@ func New(cfg Config, log *zap.Logger) (*Server, error) {
 	if s.routes, err = newRouteTable(cfg); err != nil {
 		return nil, err
 	}
+	s.budget = pool.NewBudget(s.cfg.Assembly, int64(s.cfg.AssemblyWait))
 	for i := range cfg.Pools {
 		p, err := pool.NewShared(cfg.Pools[i], s.backendChanged(cfg.Pools[i].Name))
 		if err != nil {
 			return nil, err
 		}
+		p.Budget = s.budget
 		s.pools = append(s.pools, p)
 	}
 	for _, l := range cfg.Listeners {
@@ -241,6 +244,7 @@ func (s *Server) Snapshot(ctx context.Context) (Snapshot, error) {
 			p.HotKeys, p.HotShare, p.Promoted, p.Demoted = seen.hot, seen.share, seen.promoted, seen.demoted
 		}
 	}
+	snap.Large = s.budget.Figures()
 	snap.Clients.Conns = int(s.conns.Load())
 	snap.Clients.Accepted = s.accepted.Load()
 	snap.Clients.Rejected = s.rejected.Load()

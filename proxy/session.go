@@ -37,10 +37,13 @@ type session struct {
 	sent, need int
 	skip       int      // bytes of a refused data block still to come
 	after      *refusal // what follows when skip has come down to 0
+	claim      *claimed // of the value that is coming, if it is large; nil: there is none
+	moved      int64    // Loop time when bytes of a large value came or went
+	written    int      // bytes of head's large answer that have left
 
 	head, tail *pool.Exchange // requests without their answer sent, oldest first
 	pending    int            // how many
-	held       int            // bytes of answers that wait for an older one
+	held       int            // bytes of answers that wait for an older one, or are large
 	flight     int            // bytes of the pending requests' values
 	usual      int            // bytes of an answer, a moving average
 	writes     int            // pending requests that may change what a get finds
@@ -101,6 +104,7 @@ func (s *session) read() {
 		}
 		s.w.figures.BytesIn += uint64(n)
 		s.w.loop.Hear(&s.source)
+		s.moved = s.w.loop.Now
 		if begun == 0 && s.skip == 0 && s.pending == 0 && room[0] == binaryMagic {
 			s.w.refuseBinary()
 			s.close()
@@ -123,7 +127,11 @@ func (s *session) room() (room []byte, begun int) {
 	if len(s.in) <= epoll.CopyBytes && s.need <= len(l.Scratch) {
 		return l.Scratch, copy(l.Scratch, s.in)
 	}
-	s.in = l.Buffers.Grow(s.in, min(max(s.need-len(s.in), 4096), max(len(s.in), firstRead)))
+	more := min(max(s.need-len(s.in), 4096), max(len(s.in), firstRead))
+	if s.claim != nil { // it is paid for
+		more = s.need - len(s.in)
+	}
+	s.in = l.Buffers.Grow(s.in, more)
 	return s.in[:cap(s.in)], len(s.in)
 }
 
@@ -200,7 +208,16 @@ func (s *session) consume(data []byte) (used int) {
 		}
 		if int64(req.ValueLen) > s.w.srv.cfg.MaxValue {
 			used += n
-			s.tooLarge(req)
+			s.refuseValue(req, protocol.TooLarge)
+			continue
+		}
+		switch s.afford(req) {
+		case later:
+			s.paused = true
+			return used
+		case never:
+			used += n
+			s.refuseValue(req, pool.OutOfMemory)
 			continue
 		}
 		v, ok := req.TakeValue(data[used+n:])
@@ -217,13 +234,14 @@ func (s *session) consume(data []byte) (used int) {
 				s.answer(protocol.BadDataChunk)
 			}
 		}
+		s.dropClaim()
 	}
 	return used
 }
 
 // mustWait says whether the client has had enough of us for the moment.
 func (s *session) mustWait() bool {
-	return s.waits > 0 || s.blocked && s.reads > 0 || s.pending >= s.window || s.pending*s.usual > maxExpected ||
+	return s.waits > 0 || s.claim != nil && s.claim.state == claimWaits || s.blocked && s.reads > 0 || s.pending >= s.window || s.pending*s.usual > maxExpected ||
 		len(s.out)-s.sent+s.held > maxUnsent || s.flight > maxFlight
 }
 
@@ -299,7 +317,11 @@ func (s *session) begin(req *protocol.Request) {
 		if req.Verb.IsWrite() || req.Verb == protocol.MetaGet { // mg can set the time to live, and make an item
 			s.change(x, len(req.Value))
 		}
+		if c := s.claim; c != nil {
+			x.Claim, s.claim = c.Claim, nil
+		}
 		s.do(x, req)
+		s.passedOn(x, req)
 	}
 }
 
@@ -332,14 +354,14 @@ func (s *session) stats(req *protocol.Request) {
 	})
 }
 
-// tooLarge refuses a value over MaxValue as memcached refuses one over its item size: the block goes by, then comes the
-// error, and a set takes the old value away (memcached.c: "avoid stale data persisting in cache").
-func (s *session) tooLarge(req *protocol.Request) {
+// refuseValue refuses a value that is too large, or for which there is no memory, as memcached does: the block goes by, then comes
+// the error, and a set takes the old value away (memcached.c: "avoid stale data persisting in cache").
+func (s *session) refuseValue(req *protocol.Request, answer string) {
 	s.w.figures.Refused++
 	s.skip = req.ValueLen + 2
 	s.after = &refusal{}
 	if !req.NoReply || req.Verb.IsMeta() {
-		s.after.answer = protocol.TooLarge
+		s.after.answer = answer
 	}
 	if req.Verb == protocol.Set || req.Verb == protocol.MetaSet && (req.Mode == 0 || req.Mode == 'S' || req.Mode == 's') {
 		s.after.unlink = bytes.Clone(req.Key)
@@ -411,22 +433,17 @@ func (s *session) Finish(x *pool.Exchange, answer []byte) {
 		s.reads--
 	}
 	s.usual += (len(answer) - s.usual) / 4
-	if s.head != x {
-		if len(answer) > 0 {
-			x.Held = append(s.w.loop.Buffers.Get(len(answer)), answer...)
-			s.held += len(answer)
-		}
-		x.Done = true
+	if s.head == x && !keeps(x, answer) {
+		s.reply(s.send(answer))
+		s.pop()
+		s.replyHeld()
+		s.wake()
 		return
 	}
-	s.reply(s.send(answer))
-	s.pop()
-	for s.head != nil && s.head.Done {
-		s.held -= len(s.head.Held)
-		s.reply(s.head.Held)
-		s.pop()
+	s.hold(x, answer)
+	if s.head == x {
+		s.wake()
 	}
-	s.wake()
 }
 
 // send writes a long answer at once, if nothing is before it: the kernel copies it anyway. It gives what is left of it.
@@ -465,22 +482,9 @@ func (s *session) Flush() {
 	if s.closed {
 		return
 	}
-	if !s.full && s.sent < len(s.out) {
-		n, errno := s.w.loop.Kernel.Write(s.fd, s.out[s.sent:])
-		if errno != 0 && errno != unix.EAGAIN {
-			s.close()
-			return
-		}
-		s.sent += n
-		s.w.figures.BytesOut += uint64(n)
-		s.full = s.sent < len(s.out)
-	}
-	if s.sent == len(s.out) {
-		s.w.loop.Buffers.Put(s.out)
-		s.out, s.sent = nil, 0
-	} else if s.sent > maxUnsent && s.sent > len(s.out)/2 {
-		s.out = s.out[:copy(s.out, s.out[s.sent:])]
-		s.sent = 0
+	if !s.writeOut() {
+		s.close()
+		return
 	}
 	if s.paused && !s.mustWait() {
 		s.paused = false
@@ -497,6 +501,36 @@ func (s *session) Flush() {
 	if s.interest&epoll.Out != 0 || s.full || s.interest&epoll.In == 0 {
 		s.watch()
 	}
+}
+
+// writeOut writes what the kernel takes: out, and when that is empty the large answer whose turn it is. It is false if the conn is
+// broken.
+func (s *session) writeOut() bool {
+	for !s.full {
+		if s.sent < len(s.out) {
+			n, errno := s.w.loop.Kernel.Write(s.fd, s.out[s.sent:])
+			if errno != 0 && errno != unix.EAGAIN {
+				return false
+			}
+			s.sent += n
+			s.w.figures.BytesOut += uint64(n)
+			s.full = s.sent < len(s.out)
+		}
+		if s.sent < len(s.out) || s.head == nil || s.head.Kept == nil {
+			break
+		}
+		if !s.writeKept() {
+			return false
+		}
+	}
+	if s.sent == len(s.out) {
+		s.w.loop.Buffers.Put(s.out)
+		s.out, s.sent = nil, 0
+	} else if s.sent > maxUnsent && s.sent > len(s.out)/2 {
+		s.out = s.out[:copy(s.out, s.out[s.sent:])]
+		s.sent = 0
+	}
+	return true
 }
 
 // watch has the kernel watch for what the session can use.
@@ -542,6 +576,7 @@ func (s *session) close() {
 	b.Put(s.in)
 	b.Put(s.out)
 	s.in, s.out = nil, nil
+	s.dropClaim()
 	for x := s.head; x != nil; {
 		next := x.Next
 		x.Next = nil

@@ -12,6 +12,7 @@ type Snapshot struct {
 	Start   time.Time
 	Workers int
 	Clients ClientFigures
+	Large   BudgetFigures // of values that are split, in all pools
 	Pools   []PoolFigures // in the order of Config.Pools
 }
 
@@ -21,11 +22,15 @@ type ClientFigures struct {
 	Accepted uint64 // conns
 	Rejected uint64 // conns over MaxConns
 	Binary   uint64 // conns closed because they spoke the binary protocol
+	Stalled  uint64 // conns closed because they held a large value and moved no byte while others waited for the budget
 	Closed   uint64 // conns
 	BytesIn  uint64
 	BytesOut uint64
 	Refused  uint64 // lines answered with an error by the proxy itself
 }
+
+// BudgetFigures tell of the budget for large values.
+type BudgetFigures = pool.BudgetFigures
 
 // SplitFigures count what was done with a pool's large values.
 type SplitFigures = pool.SplitFigures

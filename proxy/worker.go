@@ -30,6 +30,7 @@ type worker struct {
 	draining  bool
 	drained   func() // called once, when the last session of a draining worker is gone
 	trim      *epoll.Alarm
+	guardian  *epoll.Alarm
 	dropped   uint64 // Buffers.Dropped at the last look
 	collected uint64 // and when memory was last given back to the system
 
@@ -58,6 +59,7 @@ func newWorker(s *Server) (*worker, error) {
 		w.splits = w.splits || sh.Config.Split.Enabled
 	}
 	w.trim = w.loop.NewAlarm(w)
+	w.guardian = w.loop.NewAlarm(guardian{w})
 	return w, nil
 }
 
@@ -178,7 +180,15 @@ func (w *worker) newExchange() *pool.Exchange {
 
 func (w *worker) recycle(x *pool.Exchange) {
 	w.loop.Buffers.Put(x.Held)
+	w.loop.Buffers.Put(x.Body)
+	if x.Kept != nil {
+		x.Kept.Release()
+	}
+	if x.Claim != nil {
+		x.Claim.Drop()
+	}
 	x.To, x.Held, x.Size, x.Done, x.Alone, x.Waits, x.Reads = nil, nil, 0, false, false, false, false
+	x.Kept, x.Claim, x.Large, x.Body = nil, nil, nil, nil
 	if w.free >= keepExchanges {
 		x.Next = nil
 		return
@@ -196,6 +206,7 @@ func (w *worker) collect(to *Snapshot) {
 	c.BytesIn += f.BytesIn
 	c.BytesOut += f.BytesOut
 	c.Refused += f.Refused
+	c.Stalled += f.Stalled
 	for i, p := range w.pools {
 		t := &to.Pools[i]
 		for v, n := range p.Figures.Requests {

@@ -8,11 +8,11 @@ import "math/bits"
 
 const (
 	minShift = 9  // the smallest class: 512 bytes
-	maxShift = 22 // the largest class: 4 MiB; longer slices are allocated exactly and left to the garbage collector
+	maxShift = 22 // the largest class: 4 MiB; longer slices have lengths of their own, see getLarge
 	classes  = maxShift - minShift + 1
 )
 
-// A Pool keeps free slices by size class (powers of two, 512 bytes to 4 MiB). The zero value keeps nothing that is put
+// A Pool keeps free slices by size class (powers of two, 512 bytes to 4 MiB), and longer ones. The zero value keeps nothing that is put
 // back; set Limit.
 type Pool struct {
 	// Limit is the most bytes kept for reuse.
@@ -20,7 +20,10 @@ type Pool struct {
 
 	free [classes][][]byte
 	low  [classes]int // the fewest free slices of the class since the last Trim: nobody needed those
-	kept int          // bytes in free
+	kept int          // bytes in free and large
+
+	large    [][]byte // free slices over 4 MiB, in whole MiB
+	largeLow int      // as low
 
 	dropped uint64 // bytes left to the garbage collector
 }
@@ -29,7 +32,7 @@ type Pool struct {
 func (p *Pool) Get(n int) []byte {
 	c := classFor(n)
 	if c >= classes {
-		return make([]byte, 0, n)
+		return p.getLarge(n)
 	}
 	if k := len(p.free[c]); k > 0 {
 		b := p.free[c][k-1]
@@ -42,9 +45,37 @@ func (p *Pool) Get(n int) []byte {
 	return make([]byte, 0, 1<<(c+minShift))
 }
 
+const mebibyte = 1 << 20
+
+// getLarge is Get for more than the classes have. A free slice must not be much larger than what is asked for.
+func (p *Pool) getLarge(n int) []byte {
+	best := -1
+	for i, b := range p.large {
+		if cap(b) >= n && cap(b) <= n+n/4+mebibyte && (best < 0 || cap(b) < cap(p.large[best])) {
+			best = i
+		}
+	}
+	if best < 0 {
+		return make([]byte, 0, (n+mebibyte-1)/mebibyte*mebibyte)
+	}
+	b := p.large[best]
+	last := len(p.large) - 1
+	p.large[best] = p.large[last]
+	p.large[last] = nil
+	p.large = p.large[:last]
+	p.largeLow = min(p.largeLow, last)
+	p.kept -= cap(b)
+	return b
+}
+
 // Put takes a slice back; nobody may use it afterwards. nil is fine.
 func (p *Pool) Put(b []byte) {
 	n := cap(b)
+	if n > 1<<maxShift && n%mebibyte == 0 && p.kept+n <= p.Limit {
+		p.large = append(p.large, b[:0])
+		p.kept += n
+		return
+	}
 	if n < 1<<minShift || n > 1<<maxShift || n&(n-1) != 0 || p.kept+n > p.Limit {
 		p.dropped += uint64(n)
 		return
@@ -84,6 +115,14 @@ func (p *Pool) Trim() int {
 		p.free[c] = p.free[c][:keep]
 		p.low[c] = keep
 	}
+	keep := len(p.large) - min(p.largeLow, len(p.large))
+	for i := keep; i < len(p.large); i++ {
+		p.kept -= cap(p.large[i])
+		p.dropped += uint64(cap(p.large[i]))
+		p.large[i] = nil
+	}
+	p.large = p.large[:keep]
+	p.largeLow = keep
 	return p.kept
 }
 

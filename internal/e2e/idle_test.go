@@ -75,6 +75,12 @@ func enoughFiles(t *testing.T, n uint64) {
 // startProgram builds mcproxy and runs it over one memcached; it ends with the test.
 func startProgram(t *testing.T) (pid int, ep endpoint) {
 	t.Helper()
+	return startProgramOf(t, fmt.Sprintf("[pools.main]\nbackends = [%q]\n", startMemcached(t).Addr()))
+}
+
+// startProgramOf builds mcproxy and runs it with a configuration that lacks only the listener; it ends with the test.
+func startProgramOf(t *testing.T, config string) (pid int, ep endpoint) {
+	t.Helper()
 	dir := t.TempDir()
 	binary := filepath.Join(dir, "mcproxy")
 	build := exec.Command("go", "build", "-buildvcs=false", "-o", binary, "mcproxy/cmd/mcproxy")
@@ -84,7 +90,7 @@ func startProgram(t *testing.T) (pid int, ep endpoint) {
 	}
 	listen := freeAddress(t)
 	file := filepath.Join(dir, "proxy.toml")
-	config := fmt.Sprintf("[[listeners]]\naddress = %q\n\n[pools.main]\nbackends = [%q]\n", listen, startMemcached(t).Addr())
+	config = fmt.Sprintf("[[listeners]]\naddress = %q\n\n", listen) + config
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,188 @@
+package proxy
+
+import (
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"mcproxy/pool"
+	"mcproxy/protocol"
+)
+
+// Values that are split are large, and the process has a budget for them. A client that announces one is not read from until
+// the budget has room for it; its answer is not copied into the client's own buffer, but written from where it was put together.
+
+const (
+	keepAnswer = 32 << 10        // bytes; a shorter answer is copied, and its own buffer free at once
+	stallLimit = 5 * time.Second // without a byte, for a client that holds a large value while others wait for the budget
+	stallCheck = int64(time.Second)
+)
+
+// claimed is what a session has of the budget for the value that its client has announced.
+type claimed struct {
+	*pool.Claim
+	state claimState
+}
+
+type claimState uint8
+
+const (
+	claimHeld  claimState = iota // the value may come
+	claimWaits                   // nothing is read meanwhile
+	claimLost                    // there was no room in time
+)
+
+// afford says whether a request's value may be taken in.
+type afford uint8
+
+const (
+	now   afford = iota // it may, or costs nothing
+	later               // the session is woken
+	never
+)
+
+// afford asks the budget for the value that req announces, the first time that it is called for it.
+func (s *session) afford(req *protocol.Request) afford {
+	if c := s.claim; c != nil {
+		switch c.state {
+		case claimWaits:
+			return later
+		case claimLost:
+			s.claim = nil
+			return never
+		}
+		return now
+	}
+	if !s.w.splits {
+		return now
+	}
+	p := s.w.poolFor(req.Key)
+	need := p.Needs(req.ValueLen)
+	if need == 0 || p.Purse() == nil {
+		return now
+	}
+	c := &claimed{state: claimWaits}
+	granted := false
+	c.Claim, granted = p.Purse().Claim(need, func(granted bool) {
+		c.state = claimHeld
+		if !granted {
+			c.state = claimLost
+			p.Figures.Split.Crowded++
+		}
+		s.moved = s.w.loop.Now
+		s.wake()
+	})
+	s.claim = c
+	s.w.guard()
+	if !granted {
+		return later
+	}
+	c.state = claimHeld
+	return now
+}
+
+func (s *session) dropClaim() {
+	if s.claim != nil {
+		s.claim.Drop()
+		s.claim = nil
+	}
+}
+
+// passedOn is called when a value's pool has taken it. A long one stays where it is until the exchange is finished, and belongs to that
+// (see pool.Window). What a shorter one cost here is given back, unless it extends another, and is kept for that.
+func (s *session) passedOn(x *pool.Exchange, req *protocol.Request) {
+	if x.Claim == nil { // nothing was claimed, or it is finished
+		return
+	}
+	if len(req.Value) > pool.Window {
+		x.Body, s.in = s.in, nil
+		return
+	}
+	extends := req.Verb == protocol.Append || req.Verb == protocol.Prepend ||
+		req.Verb == protocol.MetaSet && req.Mode != 0 && strings.IndexByte("AaPp", req.Mode) >= 0
+	if !extends {
+		x.Claim.Shrink(s.w.poolFor(req.Key).Needs(req.ValueLen) - req.ValueLen)
+	}
+}
+
+// keeps says whether an answer stays where it is.
+func keeps(x *pool.Exchange, answer []byte) bool { return x.Large != nil && len(answer) >= keepAnswer }
+
+// hold keeps an answer until it is its turn, or until Flush can write it, if it is large.
+func (s *session) hold(x *pool.Exchange, answer []byte) {
+	switch {
+	case keeps(x, answer):
+		x.Large.Retain()
+		x.Kept = x.Large
+		s.held += len(answer)
+		s.moved = s.w.loop.Now
+		s.w.guard()
+	case len(answer) > 0:
+		x.Held = append(s.w.loop.Buffers.Get(len(answer)), answer...)
+		s.held += len(answer)
+	}
+	x.Done = true
+}
+
+// replyHeld sends the answers whose turn it is, up to a large one, which Flush writes.
+func (s *session) replyHeld() {
+	for s.head != nil && s.head.Done && s.head.Kept == nil {
+		s.held -= len(s.head.Held)
+		s.reply(s.head.Held)
+		s.pop()
+	}
+}
+
+// writeKept writes what the kernel takes of head's large answer. It is false if the conn is broken.
+func (s *session) writeKept() bool {
+	answer := s.head.Kept.Bytes
+	n, errno := s.w.loop.Kernel.Write(s.fd, answer[s.written:])
+	if errno != 0 && errno != unix.EAGAIN {
+		return false
+	}
+	s.written += n
+	s.w.figures.BytesOut += uint64(n)
+	if n > 0 {
+		s.moved = s.w.loop.Now
+	}
+	if s.written < len(answer) {
+		s.full = true
+		return true
+	}
+	s.held -= len(answer)
+	s.written = 0
+	s.pop()
+	s.replyHeld()
+	return true
+}
+
+// holds says whether a session keeps bytes of the budget that its client is to move on.
+func (s *session) holds() bool {
+	return s.claim != nil && s.claim.state == claimHeld || s.head != nil && s.head.Kept != nil
+}
+
+// guard has the worker look after clients that hold large values.
+func (w *worker) guard() { w.guardian.Set(w.loop.Now + stallCheck) }
+
+// A guardian closes the conns of clients that hold large values and move no byte, while others wait for the budget.
+type guardian struct{ w *worker }
+
+// Expire is epoll.Timer's.
+func (g guardian) Expire(now int64) (next int64) {
+	w := g.w
+	crowded := w.srv.budget.Crowded()
+	for i := len(w.sessions) - 1; i >= 0; i-- {
+		s := w.sessions[i]
+		if !s.holds() {
+			continue
+		}
+		if crowded && now-s.moved > int64(stallLimit) {
+			w.figures.Stalled++
+			s.close()
+			continue
+		}
+		next = now + stallCheck
+	}
+	return next
+}
