@@ -72,6 +72,16 @@ func figures() proxy.Snapshot {
 					Stored: 51, Wrapped: 52, Read: 53, ChunksWritten: 54, ChunksRead: 55, ChunksMissing: 56, Retried: 57, Cleaned: 58, Dead: 59,
 					Damaged: 60, Refused: 61, TooLarge: 62, AheadKept: 63, AheadDropped: 64, Crowded: 65,
 				},
+				Oversized: []proxy.OversizedKey{
+					{
+						Key: "backup", Hash: 0x18, ValueBytes: 80_000_000, Ops: 0.125, Age: 45 * time.Second, Backend: "b",
+						Action: "too large, refused",
+					},
+					{
+						Key: "usertokens-neutron", Hash: 0x17, ValueBytes: 2_411_724, Chunks: 40, Ops: 3.5, Age: 1250 * time.Millisecond,
+						Backend: "a", Action: "split into 40 chunks",
+					},
+				},
 				Backends: []proxy.BackendFigures{
 					{
 						Name: "a", Address: "127.0.0.1:11211", Version: "1.6.18", State: "up", Conns: 31, Pending: 32, Calls: 33,
@@ -211,7 +221,7 @@ func TestEndpoints(t *testing.T) {
 		"/metrics      figures for Prometheus\n" +
 		"/healthz      the process runs\n" +
 		"/readyz       clients are accepted\n" +
-		"/api/hotkeys  the heaviest keys, as JSON; ?pool=POOL\n" +
+		"/api/hotkeys  the heaviest and the largest keys, as JSON; ?pool=POOL\n" +
 		"/api/release  POST ?pool=POOL&backend=BACKEND lets a held backend come back\n"
 	tests := []struct {
 		name           string

@@ -27,6 +27,20 @@ type HotKeyPool struct {
 	Fetches  uint64    `json:"coalesced_fetches"` // gets sent that others could join
 	Joined   uint64    `json:"coalesced_reads"`   // gets that joined one
 	Keys     []HotKey  `json:"keys"`              // the heaviest first, hot or not
+
+	Oversized []OversizedKey `json:"oversized"` // the largest first
+}
+
+// An OversizedKey is a key of a HotKeyPool with a value longer than its split threshold.
+type OversizedKey struct {
+	Key        string  `json:"key,omitempty"` // as HotKey's
+	Hash       string  `json:"hash"`
+	ValueBytes int     `json:"value_bytes"` // of the last value seen
+	Ops        float64 `json:"operations_per_second"`
+	Age        float64 `json:"seen_seconds_ago"` // since it was last written or read
+	Backend    string  `json:"backend"`
+	Chunks     int     `json:"chunks"` // that it stands in; 0: it is not split
+	Action     string  `json:"action"` // what is done about it
 }
 
 // A HotKey is one key of a HotKeyPool. Figures a second are means over about the last second.
@@ -80,6 +94,14 @@ func hotKeyReport(f *figures) HotKeyReport {
 		p := &f.Pools[i]
 		out := HotKeyPool{
 			Pool: p.Name, Promoted: p.Promoted, Demoted: p.Demoted, Fetches: p.Fetches, Joined: p.Joined, Keys: []HotKey{},
+			Oversized: []OversizedKey{},
+		}
+		for j := range p.Oversized {
+			k := &p.Oversized[j]
+			out.Oversized = append(out.Oversized, OversizedKey{
+				Key: proxy.EscapeKey(k.Key), Hash: fmt.Sprintf("%016x", k.Hash), ValueBytes: k.ValueBytes, Ops: k.Ops, Age: k.Age.Seconds(),
+				Backend: k.Backend, Chunks: k.Chunks, Action: k.Action,
+			})
 		}
 		if seen := f.watched(p.Name); seen != nil {
 			out.Watched, out.At, out.Hidden = true, seen.At.UTC(), seen.Hidden

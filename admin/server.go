@@ -119,7 +119,7 @@ func (s *Server) Handler(loopbackOnly bool) http.Handler {
 			"/metrics      figures for Prometheus\n"+
 			"/healthz      the process runs\n"+
 			"/readyz       clients are accepted\n"+
-			"/api/hotkeys  the heaviest keys, as JSON; ?pool=POOL\n"+
+			"/api/hotkeys  the heaviest and the largest keys, as JSON; ?pool=POOL\n"+
 			"/api/release  POST ?pool=POOL&backend=BACKEND lets a held backend come back")
 	})
 	return guard(mux, loopbackOnly)

@@ -183,6 +183,9 @@ func (f *fetch) Answer(c *backend.Call, r *protocol.Response, raw []byte) error 
 	if f.verb == protocol.Gets {
 		hash = ^hash
 	}
+	if r.Status == protocol.StatusHit {
+		f.p.sawWhole(f.key, len(r.Value), f.readers())
+	}
 	for x := f.first; x != nil; x = x.joined {
 		switch r.Status {
 		case protocol.StatusHit:

@@ -17,20 +17,32 @@ func opOf(v protocol.Verb) hotkey.Op {
 // observeValue has the detector count the value that answers a read; the request itself was counted when it came. A meta
 // answer does not name its key, but its request does.
 func (p *Pool) observeValue(c *backend.Call, r *protocol.Response) {
+	if len(r.Value) > p.oversized.threshold {
+		p.sawWhole(p.keyOf(c, r), len(r.Value), 1)
+	}
 	if p.detector == nil || len(r.Value) == 0 || p.detector.SkipValue(len(r.Value)) {
 		return
 	}
-	key := r.Key
-	if key == nil {
-		if n, err := protocol.ParseRequest(c.Request(), &p.request); err == nil && n > 0 {
-			key = p.request.Key
-		}
-	}
+	key := p.keyOf(c, r)
 	p.detector.RecordValue(hotkey.Hash(key), key, len(r.Value))
+}
+
+// keyOf gives the key that an answer is about. It is valid until the next request is parsed.
+func (p *Pool) keyOf(c *backend.Call, r *protocol.Response) []byte {
+	if r.Key != nil {
+		return r.Key
+	}
+	if n, err := protocol.ParseRequest(c.Request(), &p.request); err != nil || n == 0 {
+		return nil
+	}
+	return p.request.Key
 }
 
 // observeJoined has the detector count a value that was put together for so many readers.
 func (p *Pool) observeJoined(key []byte, size, readers int) {
+	if size > p.oversized.threshold {
+		p.oversized.count(p.loop.Now, key, readers)
+	}
 	if p.detector == nil {
 		return
 	}

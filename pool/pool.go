@@ -16,6 +16,7 @@ type Pool struct {
 	Figures   Figures
 
 	loop      *epoll.Loop
+	oversized oversized        // keys with long values
 	purse     *Purse           // nil: without bounds
 	splitter  *splitter        // nil: values are not split
 	detector  *hotkey.Detector // nil: keys are not watched
@@ -40,6 +41,7 @@ type Figures struct {
 // New gives loop its own view of a pool. seed, which nobody outside should know, is another for each loop.
 func New(s *Shared, loop *epoll.Loop, seed uint64) *Pool {
 	p := &Pool{Shared: s, loop: loop, building: make([]*fragment, len(s.Backends)), rand: rand.New(rand.NewPCG(seed, 0))}
+	p.oversized.threshold = s.Config.Split.WithDefaults().Threshold
 	if !s.Config.HotKeysOff {
 		p.detector = hotkey.NewDetector(s.Config.HotKeys, seed, loop.Now)
 	}
@@ -111,6 +113,9 @@ func (p *Pool) Do(x *Exchange, req *protocol.Request, affinity uint32) {
 		d.Record(hotkey.Hash(req.Key), req.Key, opOf(req.Verb), len(req.Value))
 	}
 	x.ahead = nil
+	if len(req.Value) > p.oversized.threshold {
+		p.sawWrite(req)
+	}
 	if p.splitter != nil && p.splitter.take(x, req, affinity) || p.share(x, req, affinity) {
 		return
 	}
@@ -144,6 +149,8 @@ func (x *Exchange) Answer(c *backend.Call, r *protocol.Response, raw []byte) err
 	case r.Status == protocol.StatusHit, x.verb == protocol.MetaGet && r.Status == protocol.StatusOK:
 		f.Hits++
 		x.pool.observeValue(&x.call, r)
+	case r.Status == protocol.StatusServerError:
+		x.pool.sawError(&x.call, r)
 	}
 	if x.quiet && protocol.Suppressed(x.verb, r.Status) {
 		raw = nil

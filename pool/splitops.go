@@ -129,6 +129,7 @@ func (s *splitter) stored(key []byte, m *split.Manifest) {
 	s.figures.Stored++
 	s.p.Shared.splitKeys.add(key)
 	s.remember(key, m)
+	s.p.sawSplit(key, m, 1)
 }
 
 // notStored answers a write whose chunks do not all stand. As after any write that failed, the old value does not come back.

@@ -173,6 +173,7 @@ func (s *splitter) resolve(o *op, key []byte, it opened, touch *int32) (item spl
 func (s *splitter) resolveFrom(o *op, key []byte, it opened, touch *int32, first *reading) (item split.Item, ok bool) {
 	for tries := 0; ; tries++ {
 		if it.Kind != split.Split {
+			s.p.sawWhole(key, len(it.Value), 0)
 			return split.Item{Flags: it.Flags, Unique: it.unique, Value: it.Value}, true
 		}
 		var now reading
@@ -184,6 +185,7 @@ func (s *splitter) resolveFrom(o *op, key []byte, it opened, touch *int32, first
 		if now.how == whole {
 			s.figures.Read++
 			s.remember(key, &it.Manifest)
+			s.p.sawSplit(key, &it.Manifest, 0)
 			return split.Item{Flags: it.Flags, Unique: it.unique, Value: now.value}, true
 		}
 		if now.how == failed || tries == 4 {

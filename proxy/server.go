@@ -238,6 +238,10 @@ func (s *Server) Snapshot(ctx context.Context) (Snapshot, error) {
 			}
 		}
 	}
+	for i, p := range s.pools {
+		f := &snap.Pools[i]
+		f.Oversized, f.seen = s.oversized(p, f.seen), nil
+	}
 	for _, w := range s.watchers {
 		if seen := w.seen.Load(); seen != nil {
 			p := &snap.Pools[w.index]

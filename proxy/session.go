@@ -208,6 +208,7 @@ func (s *session) consume(data []byte) (used int) {
 		}
 		if int64(req.ValueLen) > s.w.srv.cfg.MaxValue {
 			used += n
+			s.w.poolFor(req.Key).SawRefused(req.Key, req.ValueLen)
 			s.refuseValue(req, protocol.TooLarge)
 			continue
 		}

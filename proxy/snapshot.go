@@ -47,6 +47,11 @@ type PoolFigures struct {
 
 	Split SplitFigures
 
+	// Oversized are the keys with the longest values over the pool's split threshold of which something was seen within the last
+	// minute, the longest first; 20 at most.
+	Oversized []OversizedKey
+	seen      []pool.Oversized // what the workers know of them
+
 	HotKeys  map[string]int // keys that are hot now, by kind ("read-hot", "write-hot", "byte-hot")
 	HotShare float64        // of the pool's cost, by the heaviest hot key; 0..1
 	Promoted uint64         // keys that became hot

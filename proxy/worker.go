@@ -220,6 +220,7 @@ func (w *worker) collect(to *Snapshot) {
 		t.Fetches += p.Figures.Fetches
 		t.Joined += p.Figures.Joined
 		t.Split.Add(&p.Figures.Split)
+		t.seen = p.AppendOversized(t.seen)
 		for j, pl := range p.Pipelines {
 			t.Backends[j].add(pl)
 			if bulk := p.Bulk(j); bulk != nil {

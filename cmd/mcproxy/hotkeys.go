@@ -41,7 +41,8 @@ func newHotKeysCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "hotkeys [--admin HOST:PORT | -c FILE] [flags]",
 		Short: "Show a running proxy's hot keys, and what is done about each",
-		Long: "hotkeys asks the [admin] address of a running proxy for the keys that cost its backends more than their share now. The\n" +
+		Long: "hotkeys asks the [admin] address of a running proxy for the keys that cost its backends more than their share now, and for\n" +
+			"those with values over the split threshold, of which it saw something within the last minute. The\n" +
 			"share is of the pool's cost; what stands behind the + is the most that it may be too low. SINCE says for how long a\n" +
 			"key has been hot. In keys, \\xHH is a byte that cannot be shown, and \\\\ a backslash; \"hash\" and 16 digits stand for a\n" +
 			"key that the configuration hides. docs/hot-keys.md explains all of it.",
@@ -151,26 +152,47 @@ func (o *hotKeysOptions) table(report *admin.HotKeyReport) []byte {
 			b.WriteByte('\n')
 		}
 		fmt.Fprintf(&b, "pool %s: %s\n", printable(p.Pool), poolLine(p))
-		if len(p.Keys) == 0 {
-			continue
-		}
-		w := tabwriter.NewWriter(&b, 0, 8, 2, ' ', 0)
-		fmt.Fprintln(w, "KEY\tKIND\tOPS/S\tBYTES/S\tVALUE\tSHARE\tSINCE\tBACKEND\tACTION")
-		for j := range p.Keys {
-			k := &p.Keys[j]
-			since, value := "not hot", "-"
-			if k.Hot {
-				since = ageText(p.At.Sub(k.Since)) + " ago"
-			}
-			if k.ValueBytes > 0 {
-				value = bytesText(float64(k.ValueBytes))
-			}
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%.1f%% +%.1f%%\t%s\t%s\t%s\n", keyText(k), printable(k.Kind), rateText(k.Ops), bytesText(k.Bytes), value,
-				100*k.Share, 100*k.ShareError, since, printable(cmp.Or(k.Backend, "-")), printable(cmp.Or(k.Action, "-")))
-		}
-		_ = w.Flush() // to memory
+		hotTable(&b, p)
+		oversizedTable(&b, p)
 	}
 	return b.Bytes()
+}
+
+// hotTable shows a pool's keys, if there are any.
+func hotTable(b *bytes.Buffer, p *admin.HotKeyPool) {
+	if len(p.Keys) == 0 {
+		return
+	}
+	w := tabwriter.NewWriter(b, 0, 8, 2, ' ', 0)
+	fmt.Fprintln(w, "KEY\tKIND\tOPS/S\tBYTES/S\tVALUE\tSHARE\tSINCE\tBACKEND\tACTION")
+	for j := range p.Keys {
+		k := &p.Keys[j]
+		since, value := "not hot", "-"
+		if k.Hot {
+			since = ageText(p.At.Sub(k.Since)) + " ago"
+		}
+		if k.ValueBytes > 0 {
+			value = bytesText(float64(k.ValueBytes))
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%.1f%% +%.1f%%\t%s\t%s\t%s\n", keyText(k.Key, k.Hash), printable(k.Kind), rateText(k.Ops), bytesText(k.Bytes), value,
+			100*k.Share, 100*k.ShareError, since, printable(cmp.Or(k.Backend, "-")), printable(cmp.Or(k.Action, "-")))
+	}
+	_ = w.Flush() // to memory
+}
+
+// oversizedTable shows a pool's keys with large values, if there are any.
+func oversizedTable(b *bytes.Buffer, p *admin.HotKeyPool) {
+	if len(p.Oversized) == 0 {
+		return
+	}
+	w := tabwriter.NewWriter(b, 0, 8, 2, ' ', 0)
+	fmt.Fprintln(w, "OVERSIZED KEY\tVALUE\tOPS/S\tBYTES/S\tSEEN\tBACKEND\tACTION")
+	for i := range p.Oversized {
+		k := &p.Oversized[i]
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s ago\t%s\t%s\n", keyText(k.Key, k.Hash), bytesText(float64(k.ValueBytes)), rateText(k.Ops),
+			bytesText(k.Ops*float64(k.ValueBytes)), ageText(time.Duration(k.Age*float64(time.Second))), printable(cmp.Or(k.Backend, "-")), printable(cmp.Or(k.Action, "-")))
+	}
+	_ = w.Flush() // to memory
 }
 
 // poolLine is what is said of a pool as a whole.
@@ -197,12 +219,12 @@ func poolLine(p *admin.HotKeyPool) string {
 }
 
 // keyText is a key in a table's column: its middle is left out if it is long.
-func keyText(k *admin.HotKey) string {
-	if k.Key == "" {
-		return "hash " + printable(k.Hash) // a key has no blank, so it does not look like this
+func keyText(key, hash string) string {
+	if key == "" {
+		return "hash " + printable(hash) // a key has no blank, so it does not look like this
 	}
 	const most, head, tail = 60, 40, 19
-	key := printable(k.Key)
+	key = printable(key)
 	if r := []rune(key); len(r) > most {
 		return string(r[:head]) + "…" + string(r[len(r)-tail:])
 	}
