@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -49,9 +51,9 @@ func parseHotKeys(text []byte) ([]hotKey, error) {
 // pollInterval is the time between two looks at the list.
 const pollInterval = 3 * time.Millisecond
 
-// hotKeys asks the admin port.
-func hotKeys(ctx context.Context, admin string) ([]hotKey, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+admin+"/api/hotkeys", nil)
+// ask gets a page of the admin port.
+func ask(ctx context.Context, admin, path string) ([]byte, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+admin+path, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -61,11 +63,30 @@ func hotKeys(ctx context.Context, admin string) ([]hotKey, error) {
 		return nil, err
 	}
 	defer response.Body.Close()
-	var text json.RawMessage
-	if err := json.NewDecoder(response.Body).Decode(&text); err != nil {
-		return nil, fmt.Errorf("/api/hotkeys: %s: %w", response.Status, err)
+	text, err := io.ReadAll(response.Body)
+	if err == nil && response.StatusCode != http.StatusOK {
+		err = fmt.Errorf("%s: %s: %s", path, response.Status, text)
+	}
+	return text, err
+}
+
+// hotKeys asks for the list.
+func hotKeys(ctx context.Context, admin string) ([]hotKey, error) {
+	text, err := ask(ctx, admin, "/api/hotkeys")
+	if err != nil {
+		return nil, err
 	}
 	return parseHotKeys(text)
+}
+
+// parseMetric reads a metric without labels in what /metrics answers.
+func parseMetric(text []byte, name string) (float64, error) {
+	for line := range strings.Lines(string(text)) {
+		if value, found := strings.CutPrefix(line, name+" "); found {
+			return strconv.ParseFloat(strings.TrimSpace(value), 64)
+		}
+	}
+	return 0, fmt.Errorf("/metrics: no %s", name)
 }
 
 // waitHotKey looks until the list has a key with the prefix, and gives the time at which it had the list. When the timeout is over it

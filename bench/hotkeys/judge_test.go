@@ -90,8 +90,26 @@ PASS
 }
 
 func TestRefusals(t *testing.T) {
-	if got := refusals(map[string]int64{"SERVER_ERROR overloaded": 3, "no answer 2s after the end": 5, "no answer in 60s": 2}); got != 5 {
-		t.Errorf("refusals = %d, want 5", got)
+	documented, others := refusals(map[string]int64{
+		"SERVER_ERROR overloaded": 3, "no answer 2s after the end": 5, "no answer in 60s": 2, refusedForMemory: 7,
+	})
+	if documented != 7 || others != 5 {
+		t.Errorf("refusals = %d, %d, want 7, 5", documented, others)
+	}
+	if text, err := os.ReadFile("../../docs/hot-keys.md"); err != nil || !strings.Contains(string(text), refusedForMemory) {
+		t.Errorf("docs/hot-keys.md does not have %q (%v)", refusedForMemory, err)
+	}
+}
+
+func TestParseMetric(t *testing.T) {
+	const text = "# HELP a_bytes Some.\n# TYPE a_bytes gauge\na_bytes{pool=\"x\"} 1\na_bytes_more 2\na_bytes 2.68435456e+08\n"
+	if got, err := parseMetric([]byte(text), "a_bytes"); err != nil || got != 256<<20 {
+		t.Errorf("parseMetric = %v, %v, want %d", got, err, 256<<20)
+	}
+	for _, name := range []string{"b", "a_byte"} {
+		if got, err := parseMetric([]byte(text), name); err == nil {
+			t.Errorf("parseMetric of %s = %v, want an error", name, got)
+		}
 	}
 }
 
