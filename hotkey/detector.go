@@ -33,8 +33,8 @@ type Window struct {
 // Each request is one call of Observe, or, when the size of its value is known only from its answer, of Observe and, later,
 // of ObserveValue. All but the few that are picked cost a subtraction and a branch there.
 type Detector struct {
-	sampler Sampler // first: its countdown is all that most requests touch, and opBytes
-	opBytes int64
+	opBytes int64 // with the sampler's countdown behind it, which is its first field: most requests touch nothing else
+	sampler Sampler
 
 	active, frozen *Window // frozen is the coordinator's while lent
 	lent           bool

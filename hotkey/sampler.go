@@ -20,10 +20,16 @@ type Sampler struct {
 	countdown int64
 	mean      float64
 	rng       rand.PCG
+	exp       *rand.Rand // of rng
 
-	// Many requests in a row cost the same.
-	lastCost  int64
-	lastTimes float64 // 1/p of lastCost
+	// Few costs come often: a request's, and those of values of one size. Each has a place that its hash names.
+	known [8]knownCost
+}
+
+// A knownCost is 1/p of a cost.
+type knownCost struct {
+	cost  int64
+	times float64 // 0 before the first
 }
 
 // NewSampler makes a sampler that picks one request each mean bytes of cost. Samplers of different seeds pick different
@@ -36,6 +42,7 @@ func NewSampler(mean int64, seed uint64) *Sampler {
 
 func (s *Sampler) start(mean int64, seed uint64) {
 	*s = Sampler{mean: float64(mean), rng: *rand.NewPCG(seed, mixSeed(seed))}
+	s.exp = rand.New(&s.rng)
 	s.draw()
 }
 
@@ -49,17 +56,14 @@ func (s *Sampler) Skip(cost int64) bool {
 // Take gives what the figures of the request just picked, of cost bytes, are to be multiplied by: times = 1/p, at least 1.
 // dither is a random number of [0, 1): times·x + dither, rounded down, is a whole number and times·x on the mean.
 func (s *Sampler) Take(cost int64) (times, dither float64) {
-	if cost != s.lastCost {
-		s.lastCost = cost
-		s.lastTimes = 1 / -math.Expm1(-float64(cost)/s.mean)
+	known := &s.known[uint64(cost)*0x9e3779b97f4a7c15>>61]
+	if cost != known.cost || known.times == 0 {
+		*known = knownCost{cost, 1 / -math.Expm1(-float64(cost)/s.mean)}
 	}
 	s.draw()
-	return s.lastTimes, s.uniform()
+	return known.times, s.uniform()
 }
 
-func (s *Sampler) draw() {
-	// 1-uniform() is of (0, 1]; its logarithm is at least -36.8.
-	s.countdown = int64(-math.Log(1-s.uniform()) * s.mean)
-}
+func (s *Sampler) draw() { s.countdown = int64(s.exp.ExpFloat64() * s.mean) }
 
 func (s *Sampler) uniform() float64 { return float64(s.rng.Uint64()>>11) / (1 << 53) }

@@ -89,6 +89,23 @@ PASS
 	}
 }
 
+func TestParseFound(t *testing.T) {
+	const text = "=== RUN   TestZipfTop\n    zipf_test.go:124: all: top 100 that are tracked 1.00-1.00\n" +
+		"    zipf_test.go:124: four workers, merged: recall 0.94-0.96\n--- PASS: TestZipfTop (7.50s)\nPASS\n"
+	want := []foundPart{
+		{"all: top 100 that are tracked", rig.SpreadOf([]float64{1, 1})}, {"four workers, merged: recall", rig.SpreadOf([]float64{0.94, 0.96})},
+	}
+	got, err := parseFound(text)
+	if diff := cmp.Diff(want, got, cmp.AllowUnexported(foundPart{})); err != nil || diff != "" {
+		t.Errorf("parseFound: %v (-want +got):\n%s", err, diff)
+	}
+	for _, bad := range []string{"PASS\n", "zipf_test.go:1: all: recall many\n"} {
+		if got, err := parseFound(bad); err == nil {
+			t.Errorf("parseFound(%q) = %+v, want an error", bad, got)
+		}
+	}
+}
+
 func TestRefusals(t *testing.T) {
 	documented, others := refusals(map[string]int64{
 		"SERVER_ERROR overloaded": 3, "no answer 2s after the end": 5, "no answer in 60s": 2, refusedForMemory: 7,
