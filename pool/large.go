@@ -1,6 +1,7 @@
 package pool
 
 import (
+	"mcproxy/backend"
 	"mcproxy/internal/buffer"
 	"mcproxy/protocol"
 	"mcproxy/split"
@@ -127,8 +128,24 @@ func (o *op) release() {
 
 // lost is the answer to a retrieval whose value cannot be had.
 func (o *op) lost() *Large {
-	if o.crowded {
-		return plain([]byte(OutOfMemory))
+	answer := []byte(protocol.End)
+	switch why := o.refusal(); {
+	case o.crowded:
+		answer = []byte(OutOfMemory)
+	case why != nil:
+		answer = appendError(nil, why)
 	}
-	return plain([]byte(protocol.End))
+	return plain(answer)
+}
+
+// refusal is why a value cannot be had, if that is to be said; nil: it is a miss.
+func (o *op) refusal() *backend.Error {
+	if o.why == nil {
+		return nil
+	}
+	o.p.Figures.Failures++
+	if o.p.Shared.Config.OnError != OnErrorError && o.why.Err != backend.ErrOverloaded {
+		return nil
+	}
+	return o.why
 }

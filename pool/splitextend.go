@@ -62,13 +62,16 @@ func (s *splitter) extend(x *Exchange, req *protocol.Request, affinity uint32) {
 
 // gone answers a request for a value that is not there any more, or for which there is no memory.
 func (s *splitter) gone(o *op, x *Exchange, req *protocol.Request) {
+	why := o.refusal()
 	switch {
-	case !o.crowded:
+	case !o.crowded && why == nil:
 		x.To.Finish(x, protocol.AppendMiss(nil, req))
 	case req.NoReply && !req.Verb.IsMeta():
 		x.To.Finish(x, nil)
-	default:
+	case o.crowded:
 		x.To.Finish(x, []byte(OutOfMemory))
+	default:
+		x.To.Finish(x, appendError(nil, why))
 	}
 }
 

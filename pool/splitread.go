@@ -66,6 +66,7 @@ func (f *fetching) run() ([]byte, fetched) {
 	if !f.o.reserve(f.m.Length) {
 		return nil, failed
 	}
+	f.o.why = nil
 	buf := f.o.room(f.m.Length)
 	if f.a.Start(*f.m, buf) != nil {
 		return nil, missing
@@ -132,7 +133,7 @@ func (f *fetching) copies(round int) {
 	for i := range steps {
 		switch st := &steps[i]; {
 		case st.err != nil, st.status.IsError():
-			f.lost = failed
+			f.lost, f.o.why = failed, st.err
 		case st.status != protocol.StatusHit:
 			f.s.figures.ChunksMissing++
 		}
