@@ -20,7 +20,7 @@ func commands() []weighted {
 	return []weighted{
 		{26, func(c *client) *request { return c.get("get", c.key()) }},
 		{10, func(c *client) *request { return c.get("gets", c.key()) }},
-		{12, (*client).several},
+		{16, (*client).several},
 		{4, func(c *client) *request { return c.get("gat 3600", c.key()) }},
 		{2, func(c *client) *request { return c.get("gats 3600", c.key()) }},
 		{12, func(c *client) *request { return c.one("mg %s c v", history.Read) }},
@@ -121,7 +121,7 @@ func (c *client) get(verb string, keys ...string) *request {
 
 func (c *client) several() *request {
 	var keys []string
-	for range 2 + c.rng.IntN(10) {
+	for range 2 + c.rng.IntN(24) {
 		if key := c.key(); !slices.Contains(keys, key) {
 			keys = append(keys, key)
 		}
