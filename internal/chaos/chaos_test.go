@@ -17,7 +17,7 @@ import (
 )
 
 var (
-	durationFlag = flag.Duration("duration", 8*time.Second, "of each variant, at least")
+	durationFlag = flag.Duration("duration", 7*time.Second, "of each variant, at least")
 	readsFlag    = flag.Uint64("reads", 0, "that a run checks at least, in all its variants")
 	clientsFlag  = flag.Int("clients", 16, "at once")
 	seedFlag     = flag.Uint64("seed", 0, "of what clients and faults choose; 0 takes one at random and prints it")
@@ -35,7 +35,9 @@ type variant struct {
 	memory   string // of each memcached, MB
 	longest  int    // bytes of the longest values, beyond a few chunks
 	proxies  int
-	strict   bool // with one proxy that is never killed more is promised
+	skew     float64 // of keys: 1 is none
+	links    bool    // between proxies and servers, that are slow at times, and break
+	strict   bool    // with one proxy that is never killed more is promised
 }
 
 const littleMemory = "2" // the least that memcached takes
@@ -52,18 +54,24 @@ drill = "100ms"
 enabled = true
 `
 
+const all, hot = "[pools.main.coalesce]\nmode = \"all\"\n", "[pools.main.coalesce]\nmode = \"hot\"\n"
+
 var variants = []variant{
 	{
-		name: "errors", settings: "on_error = \"error\"" + commonSettings + "copies = 2\n[pools.main.coalesce]\nmode = \"all\"\n",
-		memory: "64", longest: 12_000, proxies: 2,
+		name: "errors", settings: "on_error = \"error\"\n" + commonSettings + "copies = 2\n" + all,
+		memory: "64", longest: 12_000, proxies: 2, skew: 2,
 	},
 	{
-		name: "misses and little memory", settings: "on_error = \"miss\"" + commonSettings + "copies = 1\n[pools.main.coalesce]\nmode = \"all\"\n",
-		memory: littleMemory, longest: 60_000, proxies: 2,
+		name: "misses and little memory", settings: "on_error = \"miss\"\n" + commonSettings + "copies = 1\n" + all,
+		memory: littleMemory, longest: 60_000, proxies: 2, skew: 2,
 	},
 	{
-		name: "one proxy", settings: "on_error = \"error\"" + commonSettings + "copies = 1\n[pools.main.coalesce]\nmode = \"hot\"\n",
-		memory: "64", longest: 12_000, proxies: 1, strict: true,
+		name: "slow links", settings: "on_error = \"error\"\n" + commonSettings + "copies = 2\n" + all,
+		memory: "64", longest: 12_000, proxies: 2, skew: 5, links: true,
+	},
+	{
+		name: "one proxy", settings: "on_error = \"error\"\n" + commonSettings + "copies = 1\n" + hot,
+		memory: "64", longest: 12_000, proxies: 1, skew: 2, links: true, strict: true,
 	},
 }
 
@@ -73,6 +81,7 @@ type run struct {
 	variant    variant
 	started    time.Time
 	servers    []*memcachedtest.Server
+	links      []*link
 	proxies    []*proxyProcess
 	commands   []weighted
 	weight     int
@@ -107,6 +116,11 @@ func newRun(t testing.TB, binary string, v variant, backends func(proxy int, add
 	for i := range v.proxies {
 		list := make([]string, 0, servers)
 		for n, addr := range backends(i, addrs) {
+			if v.links {
+				l := startLink(t, addr, uint64(n))
+				r.links = append(r.links, l)
+				addr = l.listener.Addr().String()
+			}
 			list = append(list, fmt.Sprintf("{ name = \"s%d\", address = %q }", n, addr))
 		}
 		pool := fmt.Sprintf("[proxy]\nworkers = 2\n\n[pools.main]\nbackends = [%s]\n%s", strings.Join(list, ", "), v.settings)
@@ -132,7 +146,10 @@ func (r *run) play(seed uint64, duration time.Duration, reads uint64) {
 		c := &client{run: r, number: i, rng: rand.New(rand.NewPCG(seed, uint64(i)))}
 		clients.Go(c.work) // ends with the last round; waited for below
 	}
-	f := &faults{run: r, rng: rand.New(rand.NewPCG(seed, 1<<32)), stop: make(chan struct{}), away: map[string]int{}, busy: map[string]bool{}}
+	f := &faults{
+		run: r, rng: rand.New(rand.NewPCG(seed, 1<<32)), stop: make(chan struct{}), gap: min(duration/20, 600*time.Millisecond),
+		away: map[string]int{}, busy: map[string]bool{},
+	}
 	var faulting sync.WaitGroup
 	faulting.Go(f.work) // ends with stop; waited for below
 	told := time.Duration(0)

@@ -2,6 +2,7 @@ package chaos
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -63,8 +64,7 @@ func (c *client) key() string {
 	case n < 14:
 		return alwaysKey(c.rng.IntN(alwaysKeys))
 	}
-	x := c.rng.Float64()
-	return c.round.key(int(x * x * sharedKeys))
+	return c.round.key(int(math.Pow(c.rng.Float64(), c.run.variant.skew) * sharedKeys))
 }
 
 // length of a value. A key's last digit tells what most of its values are like; all keys change between split and not.

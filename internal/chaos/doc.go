@@ -4,6 +4,7 @@
 //	16 clients ──► 2 mcproxy ──► 4 memcached        every command, unique values, half of them split
 //	     │             ▲              ▲
 //	     │             └── faults ────┘             SIGSTOP, SIGKILL and restart, flush_all, chunks deleted
+//	     │                                          or damaged, memory filled, links slow and cut
 //	     └──► internal/history                      a stream while it runs; zones and porcupine round by round
 //
 // What is judged: every answer belongs to its request; every value is whole, and its key's; and the operations on a key can be
@@ -14,5 +15,6 @@
 // What is not judged, because nobody promises it. A write that failed, or was not answered, may take effect late: a server or
 // a proxy that was stopped wakes up and reads its sockets. The journal that would delete it is in the memory of the proxy that
 // it came through, and can be behind another proxy's later write. That is counted as late. And memcached's cas numbers begin
-// anew when it is restarted, so a number from before says nothing afterwards: such a cas counts as a set.
+// anew when it is restarted, so a number from before says nothing afterwards: such a cas counts as a set. Nor are misses:
+// what a cache has lost, and whether it had to, these judges do not ask.
 package chaos

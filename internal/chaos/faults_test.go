@@ -18,6 +18,7 @@ type faults struct {
 	run  *run
 	rng  *rand.Rand
 	stop chan struct{}
+	gap  time.Duration // between two, in the mean
 
 	deck    []fault
 	working sync.WaitGroup
@@ -39,7 +40,7 @@ func (f *faults) work() {
 		select {
 		case <-f.stop:
 			return
-		case <-time.After(time.Duration(300+f.rng.IntN(600)) * time.Millisecond):
+		case <-time.After(f.gap/2 + time.Duration(f.rng.Int64N(int64(f.gap)))):
 		}
 		if len(f.deck) == 0 {
 			f.deck = f.kinds()
@@ -49,12 +50,16 @@ func (f *faults) work() {
 		f.deck = f.deck[1:]
 		rng := rand.New(rand.NewPCG(f.rng.Uint64(), 0))
 		f.working.Go(func() { // ends after some seconds; waited for above
-			for range 10 {
+			for range 40 {
 				if next.do(f, rng) {
 					f.run.report.add(func(fg *figures) { fg.faults[next.name]++ })
 					return
 				}
-				time.Sleep(100 * time.Millisecond) // something else is away; nothing depends on how long
+				select {
+				case <-f.stop:
+					return
+				case <-time.After(100 * time.Millisecond): // something else is away; nothing depends on how long
+				}
 			}
 		})
 	}
@@ -65,14 +70,20 @@ func (f *faults) kinds() []fault {
 		{"memcached stopped", (*faults).stopServer},
 		{"memcached stopped", (*faults).stopServer},
 		{"memcached killed", (*faults).killServer},
+		{"memcached stuttering", (*faults).stutterServer},
 		{"proxy stopped", (*faults).stopProxy},
+		{"proxy stuttering", (*faults).stutterProxy},
 		{"flush_all", (*faults).flush},
 		{"flush_all of one server", (*faults).flushServer},
 		{"chunks deleted", (*faults).deleteChunks},
 		{"chunks deleted", (*faults).deleteChunks},
+		{"chunks damaged", (*faults).damageChunks},
 	}
 	if f.run.variant.memory == littleMemory {
 		list = append(list, fault{"memory filled", (*faults).fill}, fault{"memory filled", (*faults).fill})
+	}
+	if f.run.variant.links {
+		list = append(list, fault{"conns cut", (*faults).cut}, fault{"conns cut", (*faults).cut})
 	}
 	if !f.run.variant.strict {
 		list = append(list, fault{"proxy killed", (*faults).killProxy})
@@ -120,6 +131,37 @@ func (f *faults) stopServer(rng *rand.Rand) bool {
 	return true
 }
 
+// stutter stops a process for some milliseconds, again and again, too short for anybody to give up: what it was asked, and what
+// it was answered, lies in its sockets together then, and meets in an order that is rare else.
+func (f *faults) stutter(rng *rand.Rand, pause, resume func()) {
+	for range 60 {
+		pause()
+		time.Sleep(time.Duration(1+rng.IntN(15)) * time.Millisecond)
+		resume()
+		time.Sleep(time.Duration(1+rng.IntN(10)) * time.Millisecond)
+	}
+}
+
+func (f *faults) stutterServer(rng *rand.Rand) bool {
+	i := f.take("server", len(f.run.servers), 2, rng)
+	if i < 0 {
+		return false
+	}
+	defer f.give("server", i)
+	f.stutter(rng, f.run.servers[i].Pause, f.run.servers[i].Resume)
+	return true
+}
+
+func (f *faults) stutterProxy(rng *rand.Rand) bool {
+	i := f.take("proxy", len(f.run.proxies), 1, rng)
+	if i < 0 {
+		return false
+	}
+	defer f.give("proxy", i)
+	f.stutter(rng, f.run.proxies[i].pause, f.run.proxies[i].resume)
+	return true
+}
+
 func (f *faults) killServer(rng *rand.Rand) bool {
 	i := f.take("server", len(f.run.servers), 2, rng)
 	if i < 0 {
@@ -161,6 +203,12 @@ func (f *faults) killProxy(rng *rand.Rand) bool {
 	if err := f.run.proxies[i].start(); err != nil {
 		f.run.t.Errorf("restart a proxy: %v", err)
 	}
+	return true
+}
+
+// cut breaks the conns between a proxy and a server.
+func (f *faults) cut(rng *rand.Rand) bool {
+	f.run.links[rng.IntN(len(f.run.links))].cut()
 	return true
 }
 
@@ -240,9 +288,8 @@ func (f *faults) flushServer(rng *rand.Rand) bool {
 	return ok
 }
 
-// deleteChunks takes some chunks from a server, behind the proxies' backs.
-func (f *faults) deleteChunks(rng *rand.Rand) bool {
-	server := rng.IntN(len(f.run.servers))
+// chunks gives the keys of a quarter of a server's chunks.
+func (f *faults) chunks(server int, rng *rand.Rand) []string {
 	dump, _ := f.ask(server, "lru_crawler metadump all", "END")
 	var chunks []string
 	for line := range strings.Lines(dump) {
@@ -251,16 +298,51 @@ func (f *faults) deleteChunks(rng *rand.Rand) bool {
 			chunks = append(chunks, key)
 		}
 	}
-	if len(chunks) == 0 {
-		return false
-	}
 	rng.Shuffle(len(chunks), func(i, j int) { chunks[i], chunks[j] = chunks[j], chunks[i] })
+	return chunks[:(len(chunks)+3)/4]
+}
+
+// deleteChunks takes some chunks from a server, behind the proxies' backs.
+func (f *faults) deleteChunks(rng *rand.Rand) bool {
+	server := rng.IntN(len(f.run.servers))
+	chunks := f.chunks(server, rng)
 	var lines strings.Builder
-	for _, key := range chunks[:(len(chunks)+3)/4] {
+	for _, key := range chunks {
 		lines.WriteString("delete " + key + " noreply\r\n")
 	}
 	_, ok := f.ask(server, lines.String()+"mn", "MN")
-	return ok
+	return ok && len(chunks) > 0
+}
+
+// damageChunks changes a byte of some chunks on a server, which keep their length and flags.
+func (f *faults) damageChunks(rng *rand.Rand) bool {
+	server := rng.IntN(len(f.run.servers))
+	chunks := f.chunks(server, rng)
+	conn, err := dial(f.run.servers[server].Addr(), time.Second)
+	if err != nil {
+		return false
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(time.Second))
+	damaged := 0
+	for _, key := range chunks {
+		fmt.Fprintf(conn, "gets %s\r\n", key)
+		a, err := conn.next()
+		if err != nil || len(a.words) < 5 || len(a.data) == 0 {
+			continue
+		}
+		a.data[rng.IntN(len(a.data))]++
+		fmt.Fprintf(conn, "cas %s %s 0 %d %s\r\n%s\r\n", key, a.words[2], len(a.data), a.words[4], a.data)
+		for range 2 { // END, and what the cas says
+			if a, err = conn.next(); err != nil {
+				return false
+			}
+		}
+		if string(a.line) == "STORED" {
+			damaged++
+		}
+	}
+	return damaged > 0
 }
 
 // fill stores items of others in a server with little memory: as many, and of such sizes, that it evicts manifests or chunks
