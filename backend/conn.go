@@ -366,7 +366,7 @@ func (c *conn) fail(cause error) {
 			continue
 		}
 		confirm := 1
-		if sent {
+		if sent && p.Backend.Options.Mutant != DeletesOnce {
 			confirm = 2
 		}
 		if owed := p.fail(call, c.request(call), &Error{Backend: p.Backend.Name, Sent: sent, Err: cause}, confirm); owed != nil {

@@ -186,6 +186,8 @@ func (d *debt) Answer(_ *Call, r *protocol.Response, _ []byte) error {
 // Fail takes a journalled delete that got no answer. It lay behind the write on its conn if that stood; on any other conn the
 // order is the server's choice, so two deletes are needed from here on.
 func (d *debt) Fail(*Call, []byte, *Error) {
-	d.confirm = 2
+	if d.b.Options.Mutant != ForgetsConn {
+		d.confirm = 2
+	}
 	d.b.journal.leave(d, 0)
 }

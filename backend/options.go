@@ -20,6 +20,8 @@ type Options struct {
 	JournalLimit  int           // keys in the missed-writes journal; past it the backend is held; 100,000
 	Settle        time.Duration // between the two deletes of a key whose write may still lie in a dead conn; 1 s
 	Keepalive     time.Duration // TCP keepalive's idle time; 60 s; < 0 is off
+
+	Mutant Mutant // for tests alone
 }
 
 // WithDefaults gives o with its zero fields set.

@@ -1,10 +1,12 @@
 package pool_test
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
 
+	"mcproxy/backend"
 	"mcproxy/hotkey"
 	"mcproxy/internal/simnet"
 	"mcproxy/pool"
@@ -23,13 +25,20 @@ type pair struct {
 	rounds  int // of servers that were restarted: what a cas number means begins anew
 	ticks   int // counts what happens, so that two moments of one nanosecond have an order
 	busy    int // clients that are not done
-	mutant  pool.Mutant
+	broken  breakage
 	notes   []note // faults, for people
 }
 
 type note struct {
 	at   int64
 	text string
+}
+
+// A breakage is a promise broken on purpose, and the kind of runs in which that shows best.
+type breakage struct {
+	pool    pool.Mutant
+	backend backend.Options // Settle and Mutant
+	rough   time.Duration   // in rough runs alone, with messages that are so late; 0: in all
 }
 
 // A plan is what a seed makes of a run.
@@ -42,6 +51,7 @@ type plan struct {
 	viral    bool          // all read one key, which is hot from the start
 	scale    time.Duration // clients wait up to so long between requests
 	faults   int           // 0: the network is perfect, servers forget nothing: then no read may miss what is there
+	rough    bool          // conns are cut again and again, while requests take long
 	expiring bool          // items get lifetimes
 	configs  [2]pool.Config
 }
@@ -57,8 +67,8 @@ type process struct {
 
 func (p *process) String() string { return fmt.Sprintf("proxy%d.%d", p.index+1, p.number) }
 
-func newPair(seed uint64, mutant pool.Mutant) (*pair, error) {
-	w := &pair{net: simnet.New(seed), mutant: mutant}
+func newPair(seed uint64, broken breakage) (*pair, error) {
+	w := &pair{net: simnet.New(seed), broken: broken}
 	rnd := w.net.Rand
 	w.plan = plan{
 		servers: 2 + rnd.IntN(3), workers: 1 + rnd.IntN(2), keys: 1 + rnd.IntN(3), clients: 3 + rnd.IntN(3),
@@ -68,11 +78,15 @@ func newPair(seed uint64, mutant pool.Mutant) (*pair, error) {
 		w.plan.workers, w.plan.keys, w.plan.clients = 1, 1, 10
 	}
 	w.plan.ops = 40 / w.plan.clients
-	if rnd.IntN(4) > 0 {
+	if broken.rough > 0 || rnd.IntN(4) > 0 {
 		w.plan.faults = 1 + rnd.IntN(6)
-		w.net.ShortWrites, w.net.Lossy = true, true
+		w.net.ShortWrites, w.net.Lossy, w.net.LateIn = true, true, 64
 		if rnd.IntN(2) == 0 {
 			w.net.Late = []time.Duration{5 * time.Millisecond, 400 * time.Millisecond}[rnd.IntN(2)]
+		}
+		if w.plan.rough = broken.rough > 0 || rnd.IntN(4) == 0; w.plan.rough {
+			w.plan.faults, w.net.Late, w.net.LateIn = 6, []time.Duration{5 * time.Millisecond, 500 * time.Millisecond}[rnd.IntN(2)], 16
+			w.net.Late = cmp.Or(broken.rough, w.net.Late)
 		}
 		w.plan.expiring = w.plan.scale > 500*time.Millisecond
 	}
@@ -92,6 +106,7 @@ func newPair(seed uint64, mutant pool.Mutant) (*pair, error) {
 		cfg := &w.plan.configs[i]
 		*cfg = pool.Config{Name: "sim", Backends: backends, Ring: ring.Options{Kind: "cmemcache"}, HotKeysOff: true, OnError: onError}
 		cfg.Coalesce = []pool.Coalesce{pool.CoalesceOff, pool.CoalesceHot, pool.CoalesceAll}[rnd.IntN(3)]
+		cfg.Backend = broken.backend
 		cfg.Backend.Connections = 1 + rnd.IntN(5)/4
 		if splits { // a value has six bytes or more
 			cfg.Split = pool.SplitConfig{Enabled: true, Threshold: 4 + rnd.IntN(8), Chunk: 5 + rnd.IntN(3), Copies: 1 + rnd.IntN(2)}
@@ -119,7 +134,7 @@ func (w *pair) launch(index int) error {
 	if p.shared, err = pool.NewShared(w.plan.configs[index], nil); err != nil {
 		return err
 	}
-	p.shared.SetMutant(w.mutant)
+	p.shared.SetMutant(w.broken.pool)
 	p.shared.SetRandom(func(b []byte) {
 		for i := range b {
 			b[i] = byte(w.net.Rand.Uint32())
@@ -182,6 +197,9 @@ func (w *pair) run() (wrong string) {
 		w.heat()
 	}
 	length := time.Duration(w.plan.ops) * (w.plan.scale/2 + 500*time.Microsecond)
+	if w.plan.rough {
+		length = max(length, w.net.Late) // calls time out before their conns are cut
+	}
 	for range w.plan.faults {
 		w.net.After(time.Duration(w.net.Rand.Int64N(int64(length))), w.fault)
 	}
@@ -227,7 +245,11 @@ func (w *pair) fault() {
 	span := func() time.Duration { // short beside a request, long beside a timeout, or very long
 		return time.Duration(rnd.Int64N(int64([]time.Duration{time.Millisecond, 600 * time.Millisecond, 3 * time.Second}[rnd.IntN(3)])))
 	}
-	switch n := rnd.IntN(16); n {
+	n := rnd.IntN(16)
+	if w.plan.rough {
+		n = 3
+	}
+	switch n {
 	case 0, 1, 2:
 		index := rnd.IntN(2)
 		w.note("%v crashes", w.procs[index])

@@ -171,11 +171,22 @@ func (s *pairOp) overBefore(o *pairOp) bool {
 
 // ordered says whether an order of one key's requests makes sense.
 func (c *checker) ordered(ops []*pairOp) bool {
+	open := 0
+	for _, o := range ops {
+		if o.outcome == unknown && !o.idle(c.strict) {
+			open++
+		}
+	}
+	m := register{strict: c.strict}
 	operations := make([]porcupine.Operation, 0, len(ops))
 	for _, o := range ops {
 		op := porcupine.Operation{Input: o, Call: int64(o.start), Return: int64(o.end)}
 		if o.outcome == unknown {
-			if o.effect == reads || o.effect == touches {
+			if o.idle(c.strict) {
+				continue
+			}
+			if open > 3 && !c.seen(o) { // an order of so many is not to be searched for
+				m.wild = true
 				continue
 			}
 			op.Return = math.MaxInt64
@@ -184,41 +195,63 @@ func (c *checker) ordered(ops []*pairOp) bool {
 	}
 	return porcupine.CheckOperations(porcupine.Model{
 		Init: func() any { return "" },
-		Step: func(state, input, _ any) (bool, any) { return c.step(state.(string), input.(*pairOp)) },
+		Step: func(state, input, _ any) (bool, any) { return m.step(state.(string), input.(*pairOp)) },
 	}, operations)
 }
 
-// step says whether a request, with the answer that it got, makes sense when the key has a value ("": none), and what it has then.
-func (c *checker) step(value string, o *pairOp) (ok bool, after string) {
+// idle says whether a request whose outcome is unknown explains no answer to another.
+func (o *pairOp) idle(strict bool) bool {
+	return o.effect == reads || o.effect == touches || o.effect == deletes && !strict
+}
+
+// seen says whether somebody read what a write put there.
+func (c *checker) seen(o *pairOp) bool {
+	return slices.ContainsFunc(c.ops, func(r *pairOp) bool { return r.outcome == wasThere && strings.Contains(r.value, o.token) })
+}
+
+// A register is what one key does: a value, or none ("").
+type register struct {
+	strict bool // it forgets nothing
+	wild   bool // there are writes of which nobody knows whether they took effect, and nobody read the values: at any time there may be one
+}
+
+// unseen is a value of which only is known that nobody read it.
+const unseen = "?"
+
+// step says whether a request, with the answer that it got, makes sense when the key has a value, and what it has then.
+func (m *register) step(value string, o *pairOp) (ok bool, after string) {
 	absent := value == ""
+	present := !absent || m.wild
 	switch o.outcome {
 	case wasThere:
 		return value == o.value, value
 	case wasGone:
 		if o.effect == deletes {
-			return absent || !c.strict, ""
+			return absent || !m.strict, ""
 		}
-		return absent || !c.strict, value
+		return absent || !m.strict, value
 	case refused: // of adds there is a value, of the others there is none
-		return o.effect == adds && !absent || o.effect != adds && (absent || !c.strict), value
+		return o.effect == adds && present || o.effect != adds && (absent || !m.strict), value
 	case exists:
-		return !absent && value != o.expect, value
+		return !absent && value != o.expect || m.wild, value
 	}
 	after = o.token
 	ok = true
 	switch o.effect {
 	case adds:
-		ok = absent || !c.strict
+		ok = absent || !m.strict
 	case replaces:
-		ok = !absent
+		ok = present
 	case appends:
-		ok, after = !absent, value+o.token
+		if ok, after = present, value+o.token; absent {
+			after = unseen
+		}
 	case swaps:
 		ok = value == o.expect
 	case deletes:
-		ok, after = !absent, ""
+		ok, after = present, ""
 	case touches:
-		ok, after = !absent, value
+		ok, after = present, value
 	}
 	if o.outcome == unknown && !ok { // it found what it could not change
 		return true, value

@@ -163,6 +163,9 @@ func (c *pairClient) choose() (line []byte, ops []*pairOp) {
 	if c.w.plan.viral && rnd.IntN(2) == 0 {
 		n = 31
 	}
+	if c.w.plan.rough && rnd.IntN(2) == 0 {
+		n = 10 + rnd.IntN(6)
+	}
 	switch n {
 	case 0, 1:
 		line = fmt.Appendf(line, "gets %c\r\n", key)

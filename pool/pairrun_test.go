@@ -13,14 +13,14 @@ import (
 )
 
 var (
-	pairSeeds = flag.Uint64("pair-seeds", 3000, "simulated runs of TestTwoProxies")
+	pairSeeds = flag.Uint64("pair-seeds", 1000, "simulated runs of TestTwoProxies")
 	pairFrom  = flag.Uint64("pair-from", 1, "the first of them")
 	pairSeed  = flag.Uint64("pair-seed", 0, "run this seed only (0: -pair-seeds of them), and tell its story")
 )
 
 // runPair simulates a seed and says what was wrong.
-func runPair(seed uint64, mutant pool.Mutant) (w *pair, wrong string) {
-	w, err := newPair(seed, mutant)
+func runPair(seed uint64, broken breakage) (w *pair, wrong string) {
+	w, err := newPair(seed, broken)
 	if err != nil {
 		return nil, err.Error()
 	}
@@ -31,7 +31,7 @@ func runPair(seed uint64, mutant pool.Mutant) (w *pair, wrong string) {
 }
 
 // runPairs simulates seeds on all cores until one fails, and gives the least that did (0: none did).
-func runPairs(from, count uint64, mutant pool.Mutant, each func(w *pair)) (failed uint64, w *pair, wrong string) {
+func runPairs(from, count uint64, broken breakage, each func(w *pair)) (failed uint64, w *pair, wrong string) {
 	var (
 		next atomic.Uint64
 		mu   sync.Mutex
@@ -50,7 +50,7 @@ func runPairs(from, count uint64, mutant pool.Mutant, each func(w *pair)) (faile
 				if over {
 					return
 				}
-				ran, why := runPair(seed, mutant)
+				ran, why := runPair(seed, broken)
 				mu.Lock()
 				if why != "" && (failed == 0 || seed < failed) {
 					failed, w, wrong = seed, ran, why
@@ -70,7 +70,7 @@ func runPairs(from, count uint64, mutant pool.Mutant, each func(w *pair)) (faile
 // stop, die and are flushed, and checks that every answer makes sense: see checker.
 func TestTwoProxies(t *testing.T) {
 	if *pairSeed != 0 {
-		w, wrong := runPair(*pairSeed, pool.NoMutant)
+		w, wrong := runPair(*pairSeed, breakage{})
 		t.Logf("seed %d\n%s", *pairSeed, w.story())
 		if wrong != "" {
 			t.Fatal(wrong)
@@ -78,7 +78,7 @@ func TestTwoProxies(t *testing.T) {
 		return
 	}
 	var sum pairSum
-	seed, w, wrong := runPairs(*pairFrom, *pairSeeds, pool.NoMutant, sum.add)
+	seed, w, wrong := runPairs(*pairFrom, *pairSeeds, breakage{}, sum.add)
 	if wrong != "" {
 		t.Fatalf("seed %d: %s\n%s\nagain: go test ./pool -run '^TestTwoProxies$' -v -pair-seed=%d", seed, wrong, w.story(), seed)
 	}

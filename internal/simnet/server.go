@@ -1,6 +1,7 @@
 package simnet
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -94,24 +95,23 @@ func (s *Server) Start() {
 	}
 }
 
-// Reset breaks one of the server's conns, as a middlebox does: the server still reads what arrived. It is chosen at random, mostly
-// among those with requests on their way.
+// Reset breaks one of the server's conns, as a middlebox does: the server still reads what arrived. It is chosen at random, or is
+// the one on which requests are longest on their way.
 func (s *Server) Reset() {
-	var whole, busy []*stream
+	var whole []*stream
 	for _, c := range s.conns {
 		if c.sock != nil && c.sock.failed == 0 {
 			whole = append(whole, c)
-			if c.lastIn > s.net.now || c.readable() {
-				busy = append(busy, c)
-			}
 		}
 	}
-	if len(busy) > 0 && s.net.Rand.IntN(4) > 0 {
-		whole = busy
+	if len(whole) == 0 {
+		return
 	}
-	if len(whole) > 0 {
-		whole[s.net.Rand.IntN(len(whole))].reset()
+	c := whole[s.net.Rand.IntN(len(whole))]
+	if s.net.Rand.IntN(4) > 0 {
+		c = slices.MaxFunc(whole, func(a, b *stream) int { return cmp.Compare(a.lastIn, b.lastIn) })
 	}
+	c.reset()
 }
 
 func (c *stream) reset() {

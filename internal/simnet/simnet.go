@@ -25,8 +25,9 @@ type Net struct {
 	Latency time.Duration
 	// ShortWrites lets writes take only a part of what they are given.
 	ShortWrites bool
-	// Late bounds how long one message in 64 travels instead; 0: none does.
-	Late time.Duration
+	// Late bounds how long one message in LateIn travels instead; 0: none does.
+	Late   time.Duration
+	LateIn int
 	// Lossy lets a stream that breaks lose the end of what was on its way.
 	Lossy bool
 
@@ -63,7 +64,7 @@ func (n *Net) After(d time.Duration, fn func()) {
 
 func (n *Net) latency() time.Duration {
 	limit := n.Latency
-	if n.Late > 0 && n.Rand.IntN(64) == 0 {
+	if n.Late > 0 && n.Rand.IntN(n.LateIn) == 0 {
 		limit = n.Late
 	}
 	return time.Duration(n.Rand.Int64N(int64(limit) + 1))
