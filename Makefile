@@ -14,6 +14,7 @@ BENCH ?= .# which micro-benchmarks, a regular expression
 COUNT ?= 6# runs of each benchmark that benchstat compares
 PACKAGES ?= ./...# which packages test, race, fuzz and bench look at
 TESTFLAGS ?=# more flags for go test, such as -v
+SEEDS ?= 100000# simulated runs of two proxies
 COMMANDS ?= 10000000# of the long differential run
 DURATION ?= 5m# of each variant of the long chaos run, at least
 READS ?= 10000000# that the long chaos run checks at least
@@ -21,7 +22,7 @@ SEED ?= 0# of the long chaos run; 0 is any
 HOTKEYFLAGS ?=# of the measurement of hot keys, such as --lines a,e --runs 2; --help lists them
 RIVALFLAGS ?=# of the comparison with other proxies, such as --pairs 3 --seconds 2; --help lists them
 
-.PHONY: help build run test race norace fuzz lint bench bench-compare bench-rivals bench-hotkeys soak-differential soak-chaos install-test-deps clean
+.PHONY: help build run test race norace simulate fuzz lint bench bench-compare bench-rivals bench-hotkeys soak-differential soak-chaos install-test-deps clean
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,13 +37,16 @@ run: ## Install memcached if it is missing, build, and start a proxy before real
 	bin/mcproxy quickstart
 
 test: install-test-deps ## Install what the tests need, and run them all
-	@$(MAKE) --no-print-directory race norace
+	@$(MAKE) --no-print-directory race norace simulate
 
 race: ## Run the tests under the race detector
 	CGO_ENABLED=1 $(GO) test -race -shuffle=on -timeout 20m $(TESTFLAGS) $(PACKAGES)
 
 norace: ## Run the tests that the race detector would falsify (allocations, memory)
 	GO='$(GO)' scripts/test-norace $(TESTFLAGS) $(PACKAGES)
+
+simulate: ## Simulate two proxies over the same servers, SEEDS times (100000), and check what their clients saw
+	$(GO) test ./pool -run '^TestTwoProxies$$' -timeout 0 -v -pair-seeds=$(strip $(SEEDS))
 
 fuzz: ## Run each fuzz target for FUZZTIME (10s)
 	GO='$(GO)' FUZZTIME='$(strip $(FUZZTIME))' scripts/fuzz $(PACKAGES)
