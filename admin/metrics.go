@@ -148,7 +148,7 @@ func clientFamilies() []family {
 		one("mcproxy_client_conns_binary_total", prometheus.CounterValue, "Client connections that were closed because they spoke memcached's binary protocol.",
 			func(c *proxy.ClientFigures) float64 { return float64(c.Binary) }),
 		one("mcproxy_client_conns_stalled_total", prometheus.CounterValue,
-			"Client connections that were closed because they held a large value and moved no byte for 5 s while others waited for the budget.",
+			"Client connections that were closed because they held a large value and moved no byte for 15 s while others waited for the budget.",
 			func(c *proxy.ClientFigures) float64 { return float64(c.Stalled) }),
 		one("mcproxy_client_conns_closed_total", prometheus.CounterValue, "Client connections that were closed, by either side.",
 			func(c *proxy.ClientFigures) float64 { return float64(c.Closed) }),

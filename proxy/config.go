@@ -18,9 +18,11 @@ type Config struct {
 	MaxValue int64 // bytes of the longest data block taken from a client; 0 is 64 MiB
 	// Assembly is how many bytes are held at once for values that are split, from their clients' announcements on; 0 is 256 MiB.
 	// AssemblyWait is how long a request waits for room in it before it is refused; 0 is 2 s.
-	Assembly     int64
-	AssemblyWait time.Duration
-	Keepalive    time.Duration // idle time before TCP keepalive probes a client conn; 0 is 60 s, < 0 is off
+	// AssemblyStall is how long a client may hold some of it without moving a byte, while others wait; 0 is 15 s.
+	Assembly      int64
+	AssemblyWait  time.Duration
+	AssemblyStall time.Duration
+	Keepalive     time.Duration // idle time before TCP keepalive probes a client conn; 0 is 60 s, < 0 is off
 	// BatchDelay is how long a worker with many busy clients lets requests and answers gather before it looks for them; 0 is
 	// 50 µs, < 0 is off.
 	BatchDelay   time.Duration
@@ -50,6 +52,7 @@ func (c Config) withDefaults() Config {
 	c.Workers = cmp.Or(c.Workers, runtime.GOMAXPROCS(0))
 	c.MaxValue = cmp.Or(c.MaxValue, 64<<20)
 	c.Assembly = cmp.Or(c.Assembly, 256<<20)
+	c.AssemblyStall = cmp.Or(c.AssemblyStall, 15*time.Second)
 	c.AssemblyWait = cmp.Or(c.AssemblyWait, 2*time.Second)
 	c.Keepalive = cmp.Or(c.Keepalive, time.Minute)
 	c.BatchDelay = cmp.Or(c.BatchDelay, 50*time.Microsecond)

@@ -14,9 +14,8 @@ import (
 // the budget has room for it; its answer is not copied into the client's own buffer, but written from where it was put together.
 
 const (
-	keepAnswer = 32 << 10        // bytes; a shorter answer is copied, and its own buffer free at once
-	stallLimit = 5 * time.Second // without a byte, for a client that holds a large value while others wait for the budget
-	stallCheck = int64(time.Second)
+	keepAnswer = 32 << 10           // bytes; a shorter answer is copied, and its own buffer free at once
+	stallCheck = int64(time.Second) // between two looks at clients that hold large values
 )
 
 // claimed is what a session has of the budget for the value that its client has announced.
@@ -177,7 +176,7 @@ func (g guardian) Expire(now int64) (next int64) {
 		if !s.holds() {
 			continue
 		}
-		if crowded && now-s.moved > int64(stallLimit) {
+		if crowded && now-s.moved > int64(w.srv.cfg.AssemblyStall) {
 			w.figures.Stalled++
 			s.close()
 			continue

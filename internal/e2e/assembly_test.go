@@ -34,13 +34,13 @@ var (
 func TestLargeValuesMemory(t *testing.T) {
 	const backends = 4
 	admin := freeAddress(t)
-	config := fmt.Sprintf("[admin]\naddress = %q\n\n[proxy]\nassembly = \"%dB\"\nassembly_wait = \"30s\"\n\n[pools.main]\ntimeout = \"10s\"\nstall_timeout = \"10s\"\nbackends = [",
-		admin, *largeBudget)
+	var list []string
 	for range backends {
-		config += fmt.Sprintf("%q, ", memcachedtest.Start(t, "-m", "2048").Addr())
+		list = append(list, strconv.Quote(memcachedtest.Start(t, "-m", "2048").Addr()))
 	}
-	config += "]\n\n[pools.main.split]\nenabled = true\n"
-	pid, ep := startProgramOf(t, config)
+	pid, ep := startProgramOf(t, fmt.Sprintf("[admin]\naddress = %q\n\n[proxy]\nassembly = \"%dB\"\nassembly_wait = \"30s\"\n\n"+
+		"[pools.main]\ntimeout = \"10s\"\nstall_timeout = \"10s\"\nbackends = [%s]\n\n[pools.main.split]\nenabled = true\n",
+		admin, *largeBudget, strings.Join(list, ", ")))
 	ep.dial(t).ask(t, fmt.Sprintf("set shared 7 0 %d\r\n%s\r\n", *largeValue, bytes.Repeat([]byte{'s'}, *largeValue)), "STORED\r\n")
 	before := residentMemory(t, pid)
 

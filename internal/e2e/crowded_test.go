@@ -19,7 +19,7 @@ func startCrowded(t *testing.T) *service {
 	p := poolOf(servers...)
 	p.Name = "main"
 	p.Split = pool.SplitConfig{Enabled: true}
-	s := startProxyOf(t, proxy.Config{Pools: []pool.Config{p}, Assembly: 4 << 20, AssemblyWait: 200 * time.Millisecond})
+	s := startProxyOf(t, proxy.Config{Pools: []pool.Config{p}, Assembly: 4 << 20, AssemblyWait: 200 * time.Millisecond, AssemblyStall: 3 * time.Second})
 	s.servers = servers
 	return s
 }
