@@ -42,6 +42,9 @@ func (c Coalesce) String() string {
 //	get ──► not sent yet ──► join               │
 //	get ──► on the wire ──► join the waiting ◄──┘ sent now
 //
+// Nor may a get join one whose key has gone into the journal since it was let through, though it was not sent: what it reads
+// may be older than the write that failed.
+//
 // A client whose own writes are unanswered reads alone, so that it cannot miss them; a client that waits for a fetch is not
 // parsed further (Exchange.Waits), so that its later writes cannot overtake it.
 type coalescer struct {
@@ -56,6 +59,7 @@ type fetch struct {
 	verb        protocol.Verb
 	key         []byte
 	affinity    uint32
+	home        *backend.Pipeline // where it was sent
 	call        backend.Call
 	held        bool // it waits for the end of the one on the wire
 	deadline    int64
@@ -83,6 +87,8 @@ func (p *Pool) share(x *Exchange, req *protocol.Request, affinity uint32) bool {
 		f.send()
 		return true
 	case f.verb != req.Verb || !bytes.Equal(f.key, req.Key): // two keys with one hash: one of them does without
+		return false
+	case f.home.Blocked(req.Key): // a write has failed since the fetch was let through
 		return false
 	case f.call.Sent() && p.Shared.mutant != joinsSent:
 		if f.next == nil {
@@ -160,6 +166,7 @@ func (f *fetch) send() {
 		f.deadline = pl.Deadline()
 	}
 	f.held = false
+	f.home = pl
 	p.Figures.Fetches++
 	if p.splitter != nil {
 		f.ahead = p.splitter.readAhead(f.key, f.affinity)

@@ -173,6 +173,28 @@ func TestSharedFetchFailsInTime(t *testing.T) {
 	b.wantAll([]*reply{third}, "old")
 }
 
+// TestGetNeverJoinsPastAFailedWrite: a fetch waits for its conn, a write of its key fails, and a get that comes then would be
+// let through by joining it.
+func TestGetNeverJoinsPastAFailedWrite(t *testing.T) {
+	b := newTable(t, pool.CoalesceAll)
+	b.server.Pause()
+	write := b.ask("set k 0 0 3\r\nnew\r\n")
+	b.net.Run(249 * time.Millisecond)
+	b.net.Latency = 200 * time.Millisecond
+	b.loop = b.net.NewLoop()
+	b.pool = pool.New(b.shared, b.loop, 2)
+	first := b.ask("get k\r\n")
+	b.net.Run(2 * time.Millisecond)
+	if !write.done || first.done {
+		t.Fatalf("the write is over: %t, the get that waits for a conn: %t", write.done, first.done)
+	}
+	second := b.ask("get k\r\n")
+	b.net.Run(time.Millisecond)
+	if second.text != protocol.End {
+		t.Errorf("a get after a failed write got %q, want %q", second.text, protocol.End)
+	}
+}
+
 func TestOnlyHotKeysAreShared(t *testing.T) {
 	b := newTable(t, pool.CoalesceHot)
 	gets := func() {
