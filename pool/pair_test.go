@@ -22,7 +22,6 @@ type pair struct {
 	procs   [2]*process
 	clients []*pairClient
 	history []*pairOp
-	rounds  int // of servers that were restarted: what a cas number means begins anew
 	ticks   int // counts what happens, so that two moments of one nanosecond have an order
 	busy    int // clients that are not done
 	broken  breakage
@@ -53,6 +52,7 @@ type plan struct {
 	faults   int           // 0: the network is perfect, servers forget nothing: then no read may miss what is there
 	rough    bool          // conns are cut again and again, while requests take long
 	expiring bool          // items get lifetimes
+	recounts bool          // cas numbers begin again when a server is restarted, as memcached's do: then they promise less
 	configs  [2]pool.Config
 }
 
@@ -90,10 +90,11 @@ func newPair(seed uint64, broken breakage) (*pair, error) {
 		}
 		w.plan.expiring = w.plan.scale > 500*time.Millisecond
 	}
+	w.plan.recounts = w.plan.faults > 0 && !w.plan.rough && rnd.IntN(8) == 0
 	var backends []pool.BackendConfig
 	for i := range w.plan.servers {
 		s, addr := w.net.NewServer()
-		s.KeepCAS = true
+		s.KeepCAS = !w.plan.recounts
 		w.servers = append(w.servers, s)
 		backends = append(backends, pool.BackendConfig{Network: "tcp", Address: addr, Name: fmt.Sprintf("s%d", i+1)})
 	}

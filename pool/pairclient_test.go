@@ -51,7 +51,6 @@ type pairOp struct {
 	key     byte
 	proc    *process
 	client  int
-	round   int
 
 	token  string // what a write puts there, or adds
 	flags  uint32 // of a write or a value that was read
@@ -69,7 +68,6 @@ type pairOp struct {
 type sighting struct {
 	unique uint64
 	value  string
-	round  int
 }
 
 // A pairClient issues one request after the other, to one proxy until that crashes.
@@ -110,7 +108,7 @@ func (c *pairClient) post(choose func() (line []byte, ops []*pairOp)) {
 		r := &pairRequest{c: c, proc: p, ops: ops}
 		for _, o := range ops {
 			o.proc, o.client, o.line = p, c.id, string(line)
-			o.start, o.began, o.round = c.w.tick(), c.w.net.Now(), c.w.rounds
+			o.start, o.began = c.w.tick(), c.w.net.Now()
 		}
 		c.w.history = append(c.w.history, ops...)
 		r.send(wk, line)
@@ -266,7 +264,7 @@ func (r *pairRequest) Finish(_ *pool.Exchange, answer []byte) {
 		o.end, o.ended, o.answer = c.w.tick(), c.w.net.Now(), text
 		rest = o.understand(rest, len(r.ops) > 1, c.w.plan.faults > 0 && c.w.plan.configs[0].OnError == pool.OnErrorMiss)
 		if o.outcome == wasThere && o.unique != 0 {
-			c.uniques[o.key] = sighting{o.unique, o.value, o.round}
+			c.uniques[o.key] = sighting{o.unique, o.value}
 		}
 	}
 	if len(r.ops) > 1 && r.ops[0].outcome != unknown && string(rest) != protocol.End {

@@ -39,6 +39,7 @@ func TestChecker(t *testing.T) {
 	}
 	erased := at(3, 4, pairOp{effect: deletes, outcome: done})
 	more := at(3, 4, pairOp{effect: appends, outcome: done, token: "<a2>"})
+	mortal := at(1, 2, pairOp{effect: sets, outcome: done, token: "<a1>", ttl: 1})
 	for _, c := range []struct {
 		name    string
 		ops     []*pairOp
@@ -71,6 +72,8 @@ func TestChecker(t *testing.T) {
 		{"failed elsewhere", []*pairOp{set(1, 2, "<a1>"), failed(3, 4, "<a2>", p2), read(5, 6, "<a1>")}, false, ""},
 		{"failed and late", []*pairOp{failed(1, 2, "<a1>", p1), set(3, 4, "<a2>"), read(5, 6, "<a1>")}, false, "stale"},
 		{"failed elsewhere and late", []*pairOp{failed(1, 2, "<a1>", p2), set(3, 4, "<a2>"), read(5, 6, "<a1>")}, false, ""},
+		{"in its time", []*pairOp{mortal, {key: 'a', proc: p1, outcome: wasThere, value: "<a1>", start: 3, end: 4, began: 2e9, ended: 2e9}}, false, ""},
+		{"past its time", []*pairOp{mortal, {key: 'a', proc: p1, outcome: wasThere, value: "<a1>", start: 3, end: 4, began: 21e8, ended: 21e8}}, false, "outlived"},
 		{"no answer to that", []*pairOp{at(1, 2, pairOp{outcome: senseless})}, false, "no answer"},
 		{"slow", []*pairOp{{key: 'a', proc: p1, outcome: wasGone, start: 1, end: 2, ended: 600e6}}, false, "waited"},
 	} {
