@@ -155,17 +155,7 @@ func (w *pair) launch(index int) error {
 
 // crash ends a process as SIGKILL does, and starts another in its place. Its clients are never answered.
 func (w *pair) crash(index int) {
-	p := w.procs[index]
-	p.dead = true
-	for _, wk := range p.workers {
-		w.net.Crash(wk.loop)
-	}
-	for _, b := range p.shared.Backends {
-		b.Unkeep()
-	}
-	for _, wk := range p.workers {
-		wk.pool.Close() // its steps end here instead of waiting for ever; nobody hears of it
-	}
+	w.kill(w.procs[index])
 	if err := w.launch(index); err != nil {
 		panic(err)
 	}
@@ -175,6 +165,20 @@ func (w *pair) crash(index int) {
 			c.proc = w.net.Rand.IntN(2)
 			c.later()
 		}
+	}
+}
+
+// kill ends a process. What it still does is heard by nobody.
+func (w *pair) kill(p *process) {
+	p.dead = true
+	for _, wk := range p.workers {
+		w.net.Crash(wk.loop)
+	}
+	for _, b := range p.shared.Backends {
+		b.Unkeep()
+	}
+	for _, wk := range p.workers {
+		wk.pool.Close() // requests of several steps end here instead of waiting for ever
 	}
 }
 

@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"go.uber.org/goleak"
+
 	"mcproxy/pool"
 )
 
@@ -26,6 +28,9 @@ func runPair(seed uint64, broken breakage) (w *pair, wrong string) {
 	}
 	if wrong = w.run(); wrong == "" {
 		wrong = w.check()
+	}
+	for _, p := range w.procs {
+		w.kill(p)
 	}
 	return w, wrong
 }
@@ -83,6 +88,7 @@ func TestTwoProxies(t *testing.T) {
 		t.Fatalf("seed %d: %s\n%s\nagain: go test ./pool -run '^TestTwoProxies$' -v -pair-seed=%d", seed, wrong, w.story(), seed)
 	}
 	t.Log(sum.String())
+	goleak.VerifyNone(t) // a request of several steps that never ends is a coroutine that is left
 }
 
 // A pairSum counts what runs did, to show that they reach what they are for.
