@@ -43,6 +43,9 @@ func (s *splitter) extend(x *Exchange, req *protocol.Request, affinity uint32) {
 				x.To.Finish(x, []byte("CLIENT_ERROR invalid mode for ms M token\r\n"))
 				return
 			} else if !s.extendHere(o, req, more, it, &st) {
+				if o.why != nil { // it may be there, but could not be read
+					s.spoil(o, req.Key)
+				}
 				s.gone(o, x, req)
 				return
 			}
@@ -180,7 +183,7 @@ func (s *splitter) swap(o *op, req *protocol.Request, c change, st *step) {
 func (s *splitter) lifetime(o *op, key []byte) (exptime int32, ok bool) {
 	var st step
 	o.ask(&st, s.home(key), &protocol.Request{Verb: protocol.MetaDebug, Key: key, RawKey: key, ValueLen: -1})
-	if st.err != nil || st.status != protocol.StatusOK {
+	if o.why = st.err; st.err != nil || st.status != protocol.StatusOK {
 		return 0, false
 	}
 	_, after, found := bytes.Cut(st.line, []byte(" exp="))

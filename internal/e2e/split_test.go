@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -31,25 +32,30 @@ func TestDifferentialSplit(t *testing.T) {
 	t.Run("clients", func(t *testing.T) { d.run(t, *clientsFlag, *commandsFlag-alone) })
 }
 
-// TestFailedAppendLeavesNoOldValue appends so much to a small value that it has to be split, while a backend for its chunks is
-// away, and while its home does not answer. As after any write that failed, the old value must not come back.
+// TestFailedAppendLeavesNoOldValue appends so much that a value has to be split, while its home does not answer, while a backend
+// for its new chunks is away, and while one that has its old chunks is. As after any write that failed, the old value must not
+// come back.
 func TestFailedAppendLeavesNoOldValue(t *testing.T) {
 	if throughMemcached(t) {
 		return
 	}
-	for _, at := range []string{"home", "chunks"} {
+	for _, at := range []string{"home", "chunks", "old chunks"} {
 		t.Run(at, func(t *testing.T) {
 			servers := []*memcachedtest.Server{startMemcached(t), startMemcached(t)}
 			p := failingPool(pool.OnErrorError, servers...)
 			p.Split = pool.SplitConfig{Enabled: true, Threshold: 100, Chunk: 1000}
 			conn := startProxy(t, p).dial(t)
-			conn.ask(t, "set k 0 0 3\r\nold\r\n", "STORED\r\n")
+			old := "old"
+			if at == "old chunks" {
+				old = strings.Repeat("old", 1000)
+			}
+			conn.ask(t, fmt.Sprintf("set k 0 0 %d\r\n%s\r\n", len(old), old), "STORED\r\n")
 			home, other := servers[0], servers[1]
 			if home.Command("get k") == "END\r\n" {
 				home, other = other, home
 			}
 			away := home
-			if at == "chunks" {
+			if at != "home" {
 				away = other
 			}
 			away.Pause()
@@ -65,7 +71,7 @@ func TestFailedAppendLeavesNoOldValue(t *testing.T) {
 					return
 				}
 				if err != nil || !serverError.MatchString(answer) || time.Now().After(deadline) {
-					t.Fatalf("get after the append had failed: %q, %v; want nothing", answer, err)
+					t.Fatalf("get after the append had failed: %.80q, %v; want nothing", answer, err)
 				}
 			}
 		})
