@@ -12,9 +12,10 @@ type cluster struct {
 	effective bool // it was acknowledged, or seen
 }
 
-// clusters sorts out one key's history. Writes of which nobody knows that they had an effect are left out: they may have had
-// none. violations are what needs no look at the order of things.
-func clusters(ops []Op) (list []*cluster, violations []Violation) {
+// clusters sorts out one key's history. Writes of which nobody knows that they had an effect are not in list: they may have had
+// none. maybe are those of them that may have brought a value to where there was none. violations are what needs no look at the
+// order of things.
+func clusters(ops []Op) (list, maybe []*cluster, violations []Violation) {
 	c := clustering{writes: map[ID]*cluster{}}
 	for i := range ops {
 		op := &ops[i]
@@ -45,11 +46,14 @@ func clusters(ops []Op) (list []*cluster, violations []Violation) {
 		}
 	}
 	for _, w := range c.order {
-		if w.effective {
+		switch {
+		case w.effective:
 			list = append(list, w)
+		case w.write.Kind == Write && w.write.Needs != Presence && w.write.Outcome != Refused:
+			maybe = append(maybe, w)
 		}
 	}
-	return list, c.violations
+	return list, maybe, c.violations
 }
 
 type clustering struct {

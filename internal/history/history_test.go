@@ -144,6 +144,9 @@ var judged = []struct {
 	{"a write behind a piece", "0-1 write 1; 2-3 write 2; 4-5 read 1+2", true, false, ""},
 	{"appends in the other order", "0-1 write 1; 2-9 append 2; 2-9 append 3; 3-4 read 1+2; 5-6 read 1+3+2", true, false, ""},
 	{"replaced what was deleted", "0-1 write 1; 2-3 delete; 4-5 write 2 present", true, true, "impossible"},
+	{"replaced what a lost write may have brought", "0-1 write 1; 2-3 delete; 2-4 write 3 lost; 4-5 write 2 present", true, true, ""},
+	{"replaced what a later lost write may have brought", "2-3 delete; 4-5 write 2 present; 6-7 write 3 lost", true, true, "impossible"},
+	{"replaced what a refused write would have brought", "2-3 delete; 2-3 write 3 refused; 4-5 write 2 present", true, true, "impossible"},
 	{"replaced what was there", "0-1 write 1; 4-5 write 2 present", true, true, ""},
 }
 

@@ -19,9 +19,12 @@ const (
 // Search asks what Zones asks, by looking for the order itself: exhaustively, with porcupine, for as long as limit (0: without
 // a limit). It is for histories of some hundred operations. Beyond Zones it takes Needs into account.
 func Search(ops []Op, limit time.Duration) Verdict {
-	list, violations := clusters(ops)
+	list, maybe, violations := clusters(ops)
 	if len(violations) > 0 {
 		return Impossible
+	}
+	if slices.ContainsFunc(list, func(w *cluster) bool { return w.write.Needs == Presence }) {
+		list = append(list, maybe...) // what it found may be theirs; else they come behind everything, where nobody sees them
 	}
 	var operations []porcupine.Operation
 	for _, w := range list {

@@ -28,7 +28,7 @@ func (b *block) forward() bool { return b.ended < b.began }
 // within a forward one. Here a block of writes that must stand together takes a value's place, which changes nothing of its
 // proof, once the block's own order is found to be possible.
 func Zones(ops []Op) []Violation {
-	clusters, violations := clusters(ops)
+	clusters, _, violations := clusters(ops)
 	var forward, backward []*block
 	chained := 0
 	for _, w := range clusters {
