@@ -2,107 +2,57 @@ package bench
 
 import (
 	"cmp"
-	_ "embed"
 	"fmt"
-	"html/template"
 	"io"
 	"maps"
 	"math"
 	"slices"
 
 	"mcproxy/bench/workload"
+	"mcproxy/internal/webpage"
 )
 
-// pageText is the page's template: HTML with its style sheet, and nothing that a browser would have to fetch.
-//
-//go:embed page.html
-var pageText string
-
-// A page is what the template is filled with.
-type page struct {
-	Title    string
-	Lead     []string // lines below the title
-	Alarms   []string // lines that nobody must miss
-	Tables   []pageTable
-	Drawings []drawing
-}
-
-type pageTable struct {
-	Title string
-	Head  []string
-	Rows  [][]string
-}
-
-// A drawing is a plot, or bars.
-type drawing struct {
-	Title  string
-	SVG    template.HTML
-	Legend []string
-	Bars   []bar
-}
-
-// A bar is one backend's share.
-type bar struct {
-	Name    string
-	Text    string
-	Percent float64 // of the longest bar
-}
-
-func (p *page) add(pl plot) {
-	p.Drawings = append(p.Drawings, drawing{Title: pl.title, SVG: pl.svg(), Legend: pl.names()})
-}
-
-// Numbers are those of the style sheet's colours.
-func (p *page) Numbers() []int {
-	var all []int
-	for i := range maxSeries {
-		all = append(all, i+1)
+// newPage begins a page of the tool.
+func newPage(title string, lead ...string) webpage.Page {
+	return webpage.Page{
+		Maker: "mcproxy bench", Title: title, Lead: lead,
+		Foot: "Latencies of an open loop count from when an operation was to be sent.",
 	}
-	return all
-}
-
-func (p *page) write(out io.Writer) error {
-	t, err := template.New("page").Funcs(template.FuncMap{"inc": func(i int) int { return i + 1 }}).Parse(pageText)
-	if err != nil {
-		return fmt.Errorf("page.html: %w", err)
-	}
-	return t.Execute(out, p)
 }
 
 // WriteHTML writes one self-contained page: latency by percentile, throughput and latency over time, shares of the
 // backends, and all figures.
 func (r *Result) WriteHTML(out io.Writer) error {
-	p := page{Title: r.Endpoint, Lead: []string{
+	p := newPage(r.Endpoint,
 		r.Options.describe(),
 		fmt.Sprintf("%d answers in %.2f s: %.0f a second", r.Answers, r.Seconds, r.Rate),
 		fmt.Sprintf("version %s; %s; ended by: %s", r.ServerVersion, r.Started.Format("2006-01-02 15:04:05 MST"), r.Ended),
-	}}
+	)
 	r.alarm(&p)
-	var curves []series
+	var curves []webpage.Series
 	names := []string{"all"}
 	for k := range workload.Kinds {
 		names = append(names, k.String())
 	}
 	for _, name := range names {
 		if points := r.curves[name]; len(points) > 0 && (name == "all" || len(r.curves) > 2) {
-			curves = append(curves, series{name, points})
+			curves = append(curves, webpage.Series{Name: name, Points: points})
 		}
 	}
-	p.add(latencyPlot(curves))
-	p.add(ratePlot([]series{{"", ratePoints(r.Timeline)}}))
-	p.add(timelinePlot(r.Timeline))
+	p.Add(latencyPlot(curves))
+	p.Add(ratePlot([]webpage.Series{{Points: ratePoints(r.Timeline)}}))
+	p.Add(timelinePlot(r.Timeline))
 	if r.Backends != nil {
-		p.Drawings = append(p.Drawings,
-			bars("Operations of each backend", r.Backends, func(b Backend) float64 { return float64(b.Operations) },
-				func(v float64) string { return fmt.Sprintf("%.0f", v) }),
-			bars("Bytes of each backend, both ways", r.Backends, func(b Backend) float64 { return float64(b.BytesRead + b.BytesWritten) }, bytesText))
+		addBars(&p, "Operations of each backend", r.Backends, func(b Backend) float64 { return float64(b.Operations) },
+			func(v float64) string { return fmt.Sprintf("%.0f", v) })
+		addBars(&p, "Bytes of each backend, both ways", r.Backends, func(b Backend) float64 { return float64(b.BytesRead + b.BytesWritten) }, bytesText)
 	}
 	p.Tables = append(p.Tables, latencyTable(r))
 	p.Tables = append(p.Tables, r.figureTables()...)
-	return p.write(out)
+	return p.Write(out)
 }
 
-func (r *Result) alarm(p *page) {
+func (r *Result) alarm(p *webpage.Page) {
 	if r.Failed > 0 {
 		p.Alarms = append(p.Alarms, fmt.Sprintf("%d operations of %s failed", r.Failed, r.Endpoint))
 	}
@@ -115,18 +65,18 @@ func (r *Result) alarm(p *page) {
 }
 
 // latencyPlot draws latency over the percentile, the tail stretched: each step of 90, 99, 99.9 is as wide as the other.
-func latencyPlot(curves []series) plot {
-	least, most := bounds(curves)
-	p := plot{title: "Latency by percentile", series: curves, y: logAxis(least, most, durationText)}
-	p.x = axis{label: "percentile"}
+func latencyPlot(curves []webpage.Series) webpage.Plot {
+	least, most := webpage.Bounds(curves)
+	p := webpage.Plot{Title: "Latency by percentile", Series: curves, Y: webpage.LogAxis(least, most, durationText)}
+	p.X = webpage.Axis{Label: "percentile"}
 	for _, s := range curves {
-		for _, at := range s.points {
-			p.x.to = max(p.x.to, at.x)
+		for _, at := range s.Points {
+			p.X.To = max(p.X.To, at.X)
 		}
 	}
 	for _, percentile := range []float64{0, 50, 90, 99, 99.9, 99.99, 99.999} {
-		if at := stretched(percentile); at <= p.x.to {
-			p.x.ticks = append(p.x.ticks, tick{at, fmt.Sprintf("%g %%", percentile)})
+		if at := stretched(percentile); at <= p.X.To {
+			p.X.Ticks = append(p.X.Ticks, webpage.Tick{At: at, Text: fmt.Sprintf("%g %%", percentile)})
 		}
 	}
 	return p
@@ -136,58 +86,53 @@ func latencyPlot(curves []series) plot {
 func stretched(percentile float64) float64 { return -math.Log10(1 - percentile/100) }
 
 // ratePlot draws throughput over time.
-func ratePlot(lines []series) plot {
-	_, most := bounds(lines)
+func ratePlot(lines []webpage.Series) webpage.Plot {
+	_, most := webpage.Bounds(lines)
 	last := 1.0
 	for _, s := range lines {
-		if n := len(s.points); n > 0 {
-			last = max(last, s.points[n-1].x)
+		if n := len(s.Points); n > 0 {
+			last = max(last, s.Points[n-1].X)
 		}
 	}
-	return plot{
-		title: "Operations a second", series: lines, x: timeAxis(last),
-		y: linearAxis(most, func(v float64) string { return fmt.Sprintf("%.0f", v) }),
+	return webpage.Plot{
+		Title: "Operations a second", Series: lines, X: timeAxis(last),
+		Y: webpage.LinearAxis(most, func(v float64) string { return fmt.Sprintf("%.0f", v) }),
 	}
 }
 
-func ratePoints(timeline []Second) []point {
-	var points []point
+func ratePoints(timeline []Second) []webpage.Point {
+	var points []webpage.Point
 	for _, s := range timeline {
-		points = append(points, point{float64(s.Second + 1), s.Rate, fmt.Sprintf("second %d: %.0f/s", s.Second+1, s.Rate)})
+		points = append(points, webpage.Point{X: float64(s.Second + 1), Y: s.Rate, Text: fmt.Sprintf("second %d: %.0f/s", s.Second+1, s.Rate)})
 	}
 	return points
 }
 
 // timelinePlot draws latencies over time.
-func timelinePlot(timeline []Second) plot {
-	lines := []series{{name: "p50"}, {name: "p99"}, {name: "max"}}
+func timelinePlot(timeline []Second) webpage.Plot {
+	lines := []webpage.Series{{Name: "p50"}, {Name: "p99"}, {Name: "max"}}
 	for _, s := range timeline {
 		for i, v := range []float64{s.P50, s.P99, s.Max} {
-			text := fmt.Sprintf("second %d: %s %s", s.Second+1, lines[i].name, durationText(v))
-			lines[i].points = append(lines[i].points, point{float64(s.Second + 1), v, text})
+			text := fmt.Sprintf("second %d: %s %s", s.Second+1, lines[i].Name, durationText(v))
+			lines[i].Points = append(lines[i].Points, webpage.Point{X: float64(s.Second + 1), Y: v, Text: text})
 		}
 	}
-	least, most := bounds(lines)
-	return plot{title: "Latency over time", series: lines, x: timeAxis(float64(len(timeline))), y: logAxis(least, most, durationText)}
+	least, most := webpage.Bounds(lines)
+	return webpage.Plot{Title: "Latency over time", Series: lines, X: timeAxis(float64(len(timeline))), Y: webpage.LogAxis(least, most, durationText)}
 }
 
-func bars(title string, b *Backends, of func(Backend) float64, text func(float64) string) drawing {
-	d := drawing{Title: title}
-	most, sum := 0.0, 0.0
+// addBars draws a figure of each backend.
+func addBars(p *webpage.Page, title string, b *Backends, of func(Backend) float64, text func(float64) string) {
+	var names []string
+	var values []float64
 	for _, one := range b.Each {
-		most, sum = max(most, of(one)), sum+of(one)
+		names, values = append(names, one.Address), append(values, of(one))
 	}
-	for _, one := range b.Each {
-		v := of(one)
-		d.Bars = append(d.Bars, bar{
-			Name: one.Address, Text: fmt.Sprintf("%s (%.1f %%)", text(v), 100*v/max(sum, 1)), Percent: 100 * v / max(most, 1),
-		})
-	}
-	return d
+	p.AddBars(title, names, values, func(v, percent float64) string { return fmt.Sprintf("%s (%.1f %%)", text(v), percent) })
 }
 
-func latencyTable(results ...*Result) pageTable {
-	t := pageTable{Title: "Latency", Head: []string{"", "count", "mean", "p50", "p90", "p95", "p99", "p99.9", "p99.99", "max"}}
+func latencyTable(results ...*Result) webpage.Table {
+	t := webpage.Table{Title: "Latency", Head: []string{"", "count", "mean", "p50", "p90", "p95", "p99", "p99.9", "p99.99", "max"}}
 	row := func(name string, l Latency) {
 		t.Rows = append(t.Rows, []string{
 			name, fmt.Sprint(l.Count), durationText(l.Mean), durationText(l.P50), durationText(l.P90), durationText(l.P95),
@@ -210,8 +155,8 @@ func latencyTable(results ...*Result) pageTable {
 }
 
 // figureTables has what is no latency.
-func (r *Result) figureTables() []pageTable {
-	all := pageTable{Title: "Figures", Rows: [][]string{
+func (r *Result) figureTables() []webpage.Table {
+	all := webpage.Table{Title: "Figures", Rows: [][]string{
 		{"answers", fmt.Sprint(r.Answers)},
 		{"failed", fmt.Sprint(r.Failed)},
 		{"never sent", fmt.Sprint(r.Late)},
@@ -226,9 +171,9 @@ func (r *Result) figureTables() []pageTable {
 	for _, text := range slices.Sorted(maps.Keys(r.Failures)) {
 		all.Rows = append(all.Rows, []string{text, fmt.Sprint(r.Failures[text])})
 	}
-	tables := []pageTable{all}
+	tables := []webpage.Table{all}
 	if f := r.Keystone; f != nil {
-		tables = append(tables, pageTable{Title: "Keystone's tokens", Rows: [][]string{
+		tables = append(tables, webpage.Table{Title: "Keystone's tokens", Rows: [][]string{
 			{"issued", fmt.Sprint(f.Issued)},
 			{"refused", fmt.Sprint(f.Refused)},
 			{"validations", fmt.Sprint(f.Validations)},
@@ -241,7 +186,7 @@ func (r *Result) figureTables() []pageTable {
 		}})
 	}
 	if v := r.Verify; v != nil {
-		t := pageTable{Title: "Verified values", Rows: [][]string{
+		t := webpage.Table{Title: "Verified values", Rows: [][]string{
 			{"looked at", fmt.Sprint(v.Checked)},
 			{"stale", fmt.Sprint(v.Stale)},
 			{"torn", fmt.Sprint(v.Torn)},
@@ -255,7 +200,7 @@ func (r *Result) figureTables() []pageTable {
 		tables = append(tables, t)
 	}
 	if b := r.Backends; b != nil {
-		tables = append(tables, pageTable{Title: "Evenness of the backends", Head: []string{"", "busiest over the mean", "Jain's index"}, Rows: [][]string{
+		tables = append(tables, webpage.Table{Title: "Evenness of the backends", Head: []string{"", "busiest over the mean", "Jain's index"}, Rows: [][]string{
 			{"operations", fmt.Sprintf("%.3f", b.OperationsMaxMean), fmt.Sprintf("%.3f", b.OperationsJain)},
 			{"bytes", fmt.Sprintf("%.3f", b.BytesMaxMean), fmt.Sprintf("%.3f", b.BytesJain)},
 		}})
@@ -265,44 +210,44 @@ func (r *Result) figureTables() []pageTable {
 
 // WriteHTML writes the comparison as a page, with the figures of both endpoints' runs together.
 func (c *Comparison) WriteHTML(out io.Writer) error {
-	p := page{Title: "A = " + c.A + ", B = " + c.B, Lead: []string{
+	p := newPage("A = "+c.A+", B = "+c.B,
 		fmt.Sprintf("%d rounds of A B: %s", c.Rounds, c.RunsA[0].Options.describe()),
-	}}
-	ratios := pageTable{Title: "A : B", Head: []string{"", "median", "from", "to"}}
+	)
+	ratios := webpage.Table{Title: "A : B", Head: []string{"", "median", "from", "to"}}
 	for _, figure := range compared {
 		r := c.Ratios[figure.name]
 		ratios.Rows = append(ratios.Rows, []string{figure.name, fmt.Sprintf("%.3f", r.Median), fmt.Sprintf("%.3f", r.Min), fmt.Sprintf("%.3f", r.Max)})
 	}
 	p.Tables = append(p.Tables, ratios)
-	var curves, rates []series
+	var curves, rates []webpage.Series
 	for _, side := range []struct {
 		name string
 		runs []*Result
 	}{{"A", c.RunsA}, {"B", c.RunsB}} {
 		all := newHistogram()
-		rate := series{name: side.name}
+		rate := webpage.Series{Name: side.name}
 		for i, r := range side.runs {
 			r.alarm(&p)
 			all.Merge(r.all)
-			rate.points = append(rate.points, point{float64(i + 1), r.Rate, fmt.Sprintf("%s, round %d: %.0f/s", side.name, i+1, r.Rate)})
+			rate.Points = append(rate.Points, webpage.Point{X: float64(i + 1), Y: r.Rate, Text: fmt.Sprintf("%s, round %d: %.0f/s", side.name, i+1, r.Rate)})
 		}
-		curves, rates = append(curves, series{side.name, curveOf(side.name, all)}), append(rates, rate)
+		curves, rates = append(curves, webpage.Series{Name: side.name, Points: curveOf(side.name, all)}), append(rates, rate)
 	}
-	p.add(latencyPlot(curves))
+	p.Add(latencyPlot(curves))
 	byRound := ratePlot(rates)
-	byRound.title, byRound.x.label = "Answers a second by round", "round"
-	p.add(byRound)
+	byRound.Title, byRound.X.Label = "Answers a second by round", "round"
+	p.Add(byRound)
 	p.Tables = append(p.Tables, latencyTable(slices.Concat(c.RunsA, c.RunsB)...))
-	return p.write(out)
+	return p.Write(out)
 }
 
 // WriteHTML writes the search as a page.
 func (s *Search) WriteHTML(out io.Writer) error {
-	p := page{Title: s.Endpoint, Lead: []string{
+	p := newPage(s.Endpoint,
 		fmt.Sprintf("%s holds up to %.0f operations a second; a closed loop reaches %.0f", s.SLO, s.Rate, s.Closed), s.Options.describe(),
-	}}
-	trials := pageTable{Title: "Trials", Head: []string{"rate", "p50", "p99", "max", "holds"}}
-	lines := []series{{name: "p50"}, {name: "p99"}, {name: "max"}}
+	)
+	trials := webpage.Table{Title: "Trials", Head: []string{"rate", "p50", "p99", "max", "holds"}}
+	lines := []webpage.Series{{Name: "p50"}, {Name: "p99"}, {Name: "max"}}
 	for _, t := range slices.SortedFunc(slices.Values(s.Trials), func(a, b Trial) int { return cmp.Compare(a.Rate, b.Rate) }) {
 		verdict := "yes"
 		if !t.Holds {
@@ -310,15 +255,25 @@ func (s *Search) WriteHTML(out io.Writer) error {
 		}
 		trials.Rows = append(trials.Rows, []string{fmt.Sprintf("%.0f/s", t.Rate), durationText(t.P50), durationText(t.P99), durationText(t.Max), verdict})
 		for i, v := range []float64{t.P50, t.P99, t.Max} {
-			text := fmt.Sprintf("%.0f/s: %s %s", t.Rate, lines[i].name, durationText(v))
-			lines[i].points = append(lines[i].points, point{t.Rate, v, text})
+			text := fmt.Sprintf("%.0f/s: %s %s", t.Rate, lines[i].Name, durationText(v))
+			lines[i].Points = append(lines[i].Points, webpage.Point{X: t.Rate, Y: v, Text: text})
 		}
 	}
-	least, most := bounds(lines)
-	byRate := plot{title: "Latency by rate", series: lines, y: logAxis(least, most, durationText)}
-	byRate.x = linearAxis(s.Closed, func(v float64) string { return fmt.Sprintf("%.0f", v) })
-	byRate.x.label = "operations a second"
-	p.add(byRate)
+	least, most := webpage.Bounds(lines)
+	byRate := webpage.Plot{Title: "Latency by rate", Series: lines, Y: webpage.LogAxis(least, most, durationText)}
+	byRate.X = webpage.LinearAxis(s.Closed, func(v float64) string { return fmt.Sprintf("%.0f", v) })
+	byRate.X.Label = "operations a second"
+	p.Add(byRate)
 	p.Tables = append(p.Tables, trials)
-	return p.write(out)
+	return p.Write(out)
+}
+
+// timeAxis covers whole seconds.
+func timeAxis(seconds float64) webpage.Axis {
+	a := webpage.LinearAxis(max(seconds, 1), func(v float64) string { return fmt.Sprintf("%g", v) })
+	a.To, a.Label = max(seconds, 1), "seconds since the end of the warm-up"
+	for len(a.Ticks) > 0 && a.Ticks[len(a.Ticks)-1].At > a.To {
+		a.Ticks = a.Ticks[:len(a.Ticks)-1]
+	}
+	return a
 }

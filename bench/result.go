@@ -8,6 +8,7 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 
 	"mcproxy/bench/workload"
+	"mcproxy/internal/webpage"
 	"mcproxy/protocol"
 )
 
@@ -44,7 +45,7 @@ type Result struct {
 
 	// For the pages; not in the JSON.
 	all    *hdrhistogram.Histogram
-	curves map[string][]point // latency by percentile, by kind, and "all"
+	curves map[string][]webpage.Point // latency by percentile, by kind, and "all"
 }
 
 // Latency is a distribution in seconds. In an open loop it counts from when an operation was to be sent, so that a stall
@@ -109,15 +110,15 @@ func latencyOf(h *hdrhistogram.Histogram) Latency {
 
 // curveOf gives the latencies at percentiles whose distance to 100 shrinks by the same factor from each to the next, as far
 // as there are enough operations.
-func curveOf(name string, h *hdrhistogram.Histogram) []point {
+func curveOf(name string, h *hdrhistogram.Histogram) []webpage.Point {
 	const steps = 12 // for each factor of ten
-	var points []point
+	var points []webpage.Point
 	for i := 0; h.TotalCount() > 0; i++ {
 		beyond := math.Pow(10, -float64(i)/steps) // the share of operations that took longer
 		percentile := 100 * (1 - beyond)
 		latency := seconds(h.ValueAtPercentile(percentile))
 		text := fmt.Sprintf("%s: %.6g %% within %s", name, percentile, durationText(latency))
-		points = append(points, point{stretched(percentile), latency, text})
+		points = append(points, webpage.Point{X: stretched(percentile), Y: latency, Text: text})
 		if beyond*float64(h.TotalCount()) < 1 {
 			break
 		}
@@ -154,7 +155,7 @@ func (r *Result) count(t *tally, measured time.Duration) {
 	r.Timeouts, r.Redials, r.Failures = t.timeouts, t.redials, t.failures
 	r.all = t.all()
 	r.Latency = latencyOf(r.all)
-	r.ByKind, r.curves = map[string]Latency{}, map[string][]point{"all": curveOf("all", r.all)}
+	r.ByKind, r.curves = map[string]Latency{}, map[string][]webpage.Point{"all": curveOf("all", r.all)}
 	for k, h := range t.latency {
 		if h != nil {
 			name := workload.Kind(k).String()

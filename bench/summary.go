@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"mcproxy/bench/workload"
+	"mcproxy/internal/webpage"
 )
 
 // WriteSummary writes the result for people.
@@ -166,17 +167,7 @@ func digits(v float64) string {
 	return fmt.Sprintf("%.2f", v)
 }
 
-func bytesText(n float64) string {
-	for _, unit := range []struct {
-		name string
-		size float64
-	}{{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}} {
-		if n >= unit.size {
-			return digits(n/unit.size) + " " + unit.name
-		}
-	}
-	return fmt.Sprintf("%.0f B", n)
-}
+func bytesText(n float64) string { return webpage.Bytes(n) }
 
 // Line is a live line, without a line end.
 func (p Progress) Line() string {

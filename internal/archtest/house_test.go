@@ -80,10 +80,12 @@ var house = []archtest.Row{
 	},
 	// Keystone's keys, pickled values, token lists.
 	{Package: "keystone", Never: []string{"net"}},
+	// Pages of tables and plots that commands write: what bench, inspect and keystone share, and none of them can import from another.
+	{Package: "internal/webpage", Never: []string{"net"}},
 	// Load generator and workloads; a black box over TCP that drives rivals too.
 	{
 		Package: "bench",
-		May:     []string{"protocol", "bench/workload"},
+		May:     []string{"protocol", "bench/workload", "internal/webpage"},
 		Uses:    []string{"github.com/HdrHistogram/hdrhistogram-go", "github.com/bradfitz/gomemcache", "golang.org/x/sys/unix"},
 	},
 	// What a load sends and how it judges the answers, without sockets: package bench would be over its size with it.
