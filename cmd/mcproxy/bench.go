@@ -265,8 +265,10 @@ func newLiveLine(out io.Writer, asked bool) *liveLine {
 	return &liveLine{}
 }
 
-func (l *liveLine) show(p bench.Progress) {
-	switch text := p.Line(); {
+func (l *liveLine) show(p bench.Progress) { l.say(p.Line()) }
+
+func (l *liveLine) say(text string) {
+	switch {
 	case l.terminal:
 		l.write(text)
 	case l.out != nil:

@@ -78,7 +78,8 @@ func newRoot() *cobra.Command {
 			return usageError("no command")
 		},
 	}
-	root.AddCommand(newServe(), newCheck(), newRoute(), newQuickstart(), newBenchCommand(), newHotKeysCommand(), newReleaseCommand(), newVersion())
+	root.AddCommand(newServe(), newCheck(), newRoute(), newQuickstart(), newBenchCommand(), newHotKeysCommand(), newReleaseCommand(), newInspectCommand(),
+		newKeystoneCommand(), newVersion())
 	root.InitDefaultCompletionCmd()
 	for _, cmd := range root.Commands() {
 		if cmd.Name() == "completion" { // cobra's own prints its help for a shell that it does not know, and is content
