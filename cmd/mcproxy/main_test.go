@@ -141,12 +141,13 @@ func checkAlive(pid string) error {
 const ioTimeout = 20 * time.Second
 
 func TestScripts(t *testing.T) {
-	server := memcachedtest.Start(t)
+	server, alone := memcachedtest.Start(t), memcachedtest.Start(t)
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("MEMCACHED", server.Addr())
+			env.Setenv("ALONE", alone.Addr()) // for the one script that looks at all there is
 			env.Values[programsKey{}] = make(programs)
 			return nil
 		},
