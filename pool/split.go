@@ -228,6 +228,7 @@ func (s *splitter) put(o *op, value []byte, flags uint32, exptime int32, also ..
 			if end(); !ok {
 				break
 			}
+			o.deadline = max(o.deadline, s.p.loop.Now+2*int64(s.p.Shared.timeout)) // each window has its time: a long value takes longer
 		}
 		for c := range g.Copies {
 			key = m.AppendChunkKey(key[:0], i, c)

@@ -25,6 +25,7 @@ var (
 	largeClients = flag.Int("large-clients", 24, "clients of TestLargeValuesMemory")
 	largeValue   = flag.Int("large-value", 4<<20, "bytes of each of its values")
 	largeBudget  = flag.Int("large-budget", 8<<20, "bytes of its proxy's budget")
+	largeTimeout = flag.Duration("large-timeout", 10*time.Second, "its proxy's timeout for backends")
 	largeRounds  = flag.Int("large-rounds", 2, "sets and gets of each of its clients")
 )
 
@@ -39,8 +40,8 @@ func TestLargeValuesMemory(t *testing.T) {
 		list = append(list, strconv.Quote(memcachedtest.Start(t, "-m", "2048").Addr()))
 	}
 	pid, ep := startProgramOf(t, fmt.Sprintf("[admin]\naddress = %q\n\n[proxy]\nassembly = \"%dB\"\nassembly_wait = \"30s\"\n\n"+
-		"[pools.main]\ntimeout = \"10s\"\nstall_timeout = \"10s\"\nbackends = [%s]\n\n[pools.main.split]\nenabled = true\n",
-		admin, *largeBudget, strings.Join(list, ", ")))
+		"[pools.main]\ntimeout = \"%v\"\nstall_timeout = \"10s\"\nbackends = [%s]\n\n[pools.main.split]\nenabled = true\n",
+		admin, *largeBudget, *largeTimeout, strings.Join(list, ", ")))
 	ep.dial(t).ask(t, fmt.Sprintf("set shared 7 0 %d\r\n%s\r\n", *largeValue, bytes.Repeat([]byte{'s'}, *largeValue)), "STORED\r\n")
 	before := residentMemory(t, pid)
 
