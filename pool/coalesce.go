@@ -219,6 +219,9 @@ func (f *fetch) readers() int {
 
 // deliver gives all who joined the answer; l is the same if it is large, else nil.
 func (f *fetch) deliver(answer []byte, l *Large) {
+	if f.next != nil && len(answer) > Window { // a value that takes several windows takes longer than a timeout, and those who wait too
+		f.next.deadline = f.p.Pipelines[0].Deadline()
+	}
 	for x := f.first; x != nil; {
 		next := x.joined
 		x.joined = nil

@@ -182,7 +182,8 @@ func gets(key []byte) *protocol.Request {
 	return &protocol.Request{Verb: protocol.Gets, Key: key, Keys: key, NumKeys: 1, ValueLen: -1}
 }
 
-// Window is how many bytes of chunks one write has on their way at most. A longer value must stay as it is until its exchange is
+// Window is how many bytes of chunks one write, or one read, has on their way at most, so that many large values at once do not
+// make each other late. A longer value that is written must stay as it is until its exchange is
 // finished; a shorter one is used before the exchange is begun.
 const Window = 1 << 20
 

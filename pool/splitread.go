@@ -98,7 +98,17 @@ func (f *fetching) run() ([]byte, fetched) {
 func (f *fetching) copies(round int) {
 	steps := make([]chunkStep, 0, f.a.Left())
 	var key []byte
+	asked := 0 // bytes of those that have not ended
 	for i := range f.a.Missing() {
+		if asked > 0 && asked+f.m.Size(i) > Window {
+			f.o.wait()
+			asked = 0
+			if steps[len(steps)-1].err != nil {
+				break // late already; what is missing is read from the next copies
+			}
+			f.o.deadline = max(f.o.deadline, f.s.p.loop.Now+int64(f.s.p.Shared.timeout)) // each window has its time
+		}
+		asked += f.m.Size(i)
 		c := 0
 		if f.first != nil {
 			if round == 0 {

@@ -14,8 +14,9 @@ import (
 // the budget has room for it; its answer is not copied into the client's own buffer, but written from where it was put together.
 
 const (
-	keepAnswer = 32 << 10           // bytes; a shorter answer is copied, and its own buffer free at once
-	stallCheck = int64(time.Second) // between two looks at clients that hold large values
+	keepAnswer   = 32 << 10           // bytes; a shorter answer is copied, and its own buffer free at once
+	writePerTurn = 256 << 10          // bytes of one client's large answer, before others get their turn
+	stallCheck   = int64(time.Second) // between two looks at clients that hold large values
 )
 
 // claimed is what a session has of the budget for the value that its client has announced.
@@ -136,7 +137,7 @@ func (s *session) replyHeld() {
 // writeKept writes what the kernel takes of head's large answer. It is false if the conn is broken.
 func (s *session) writeKept() bool {
 	answer := s.head.Kept.Bytes
-	n, errno := s.w.loop.Kernel.Write(s.fd, answer[s.written:])
+	n, errno := s.w.loop.Kernel.Write(s.fd, answer[s.written:min(len(answer), s.written+writePerTurn)])
 	if errno != 0 && errno != unix.EAGAIN {
 		return false
 	}
@@ -145,7 +146,7 @@ func (s *session) writeKept() bool {
 	if n > 0 {
 		s.moved = s.w.loop.Now
 	}
-	if s.written < len(answer) {
+	if s.written < len(answer) { // more when the kernel has room, but not in this turn
 		s.full = true
 		return true
 	}

@@ -69,6 +69,8 @@ func TestLargeValuesMemory(t *testing.T) {
 
 	m := assemblyMetrics(t, admin)
 	grown := most.Load() - before
+	t.Logf("%.0f timeouts, %.0f calls failed; %.0f chunks missing, %.0f retries", m["mcproxy_backend_call_timeouts_total"],
+		m["mcproxy_backend_call_failures_total"], m["mcproxy_split_chunks_missing_total"], m["mcproxy_split_retries_total"])
 	bytesMoved := float64(*largeClients) * float64(*largeRounds) * float64(*largeValue) * 3
 	t.Logf("%d clients, %d rounds of values of %d bytes in %v (%.0f MB/s): resident memory grew by %.1f MiB at most; %.0f waits; the budget of %.0f bytes held %.0f at most",
 		*largeClients, *largeRounds, *largeValue, took, bytesMoved/1e6/took.Seconds(), float64(grown)/(1<<20),
@@ -165,7 +167,7 @@ func residentMemory(t *testing.T, pid int) int64 {
 	return pages * int64(os.Getpagesize())
 }
 
-// assemblyMetrics asks a program for what it says of its budget.
+// assemblyMetrics asks a program for its metrics, summed over their labels.
 func assemblyMetrics(t *testing.T, admin string) map[string]float64 {
 	t.Helper()
 	resp, err := http.Get("http://" + admin + "/metrics")
@@ -179,10 +181,12 @@ func assemblyMetrics(t *testing.T, admin string) map[string]float64 {
 		t.Fatal(err)
 	}
 	found := make(map[string]float64)
-	for _, m := range regexp.MustCompile(`(?m)^(mcproxy_\w+) (\S+)$`).FindAllStringSubmatch(string(text), -1) {
-		if found[m[1]], err = strconv.ParseFloat(m[2], 64); err != nil {
+	for _, m := range regexp.MustCompile(`(?m)^(mcproxy_\w+)(?:\{[^}]*\})? (\S+)$`).FindAllStringSubmatch(string(text), -1) {
+		v, err := strconv.ParseFloat(m[2], 64)
+		if err != nil {
 			t.Error(err)
 		}
+		found[m[1]] += v
 	}
 	return found
 }
