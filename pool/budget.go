@@ -16,6 +16,8 @@ type Budget struct {
 	limit int64 // bytes; immutable
 	wait  int64 // nanoseconds that a claim waits at most; immutable
 
+	filling chan struct{} // has room for one word; sent to with mu held
+
 	mu          sync.Mutex
 	figures     BudgetFigures // guarded by mu
 	first, last *Claim        // guarded by mu: those that wait, the oldest first
@@ -33,7 +35,7 @@ type BudgetFigures struct {
 
 // NewBudget makes a budget of limit bytes, for which a claim waits so many nanoseconds at most.
 func NewBudget(limit, wait int64) *Budget {
-	return &Budget{limit: limit, wait: wait, figures: BudgetFigures{Limit: limit}}
+	return &Budget{limit: limit, wait: wait, filling: make(chan struct{}, 1), figures: BudgetFigures{Limit: limit}}
 }
 
 // Figures gives the figures of one moment.
@@ -42,6 +44,9 @@ func (b *Budget) Figures() BudgetFigures {
 	defer b.mu.Unlock()
 	return b.figures
 }
+
+// Filling gives a word when a quarter of the budget has come into use, or more, since the last.
+func (b *Budget) Filling() <-chan struct{} { return b.filling }
 
 // Crowded says whether somebody waits.
 func (b *Budget) Crowded() bool { return b.Figures().Waiting > 0 }
@@ -135,6 +140,12 @@ func (b *Budget) fits(c *Claim) bool { return b.figures.Bytes+c.bytes <= b.limit
 func (b *Budget) hold(c *Claim) {
 	c.state = claimHeld
 	b.figures.Bytes += c.bytes
+	if b.figures.Bytes >= b.limit/4 {
+		select {
+		case b.filling <- struct{}{}:
+		default:
+		}
+	}
 	b.figures.Peak = max(b.figures.Peak, b.figures.Bytes)
 }
 

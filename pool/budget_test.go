@@ -147,3 +147,33 @@ func TestBudgetBounds(t *testing.T) {
 		t.Errorf("too little waiting to prove anything: %+v", f)
 	}
 }
+
+// TestBudgetFilling is about the word that a quarter is in use: one, however many claims say so, and none below.
+func TestBudgetFilling(t *testing.T) {
+	b := pool.NewBudget(1000, int64(time.Second))
+	p := pool.NewPurse(b, simnet.New(1).NewLoop())
+	filling := func() bool {
+		select {
+		case <-b.Filling():
+			return true
+		default:
+			return false
+		}
+	}
+	small, _ := p.Try(249)
+	if filling() {
+		t.Error("249 of 1000 bytes are said to be a quarter")
+	}
+	for range 3 {
+		if _, ok := p.Try(1); !ok {
+			t.Fatal("no room for one byte")
+		}
+	}
+	if !filling() || filling() {
+		t.Error("no word, or more than one, that a quarter is in use")
+	}
+	small.Drop()
+	if _, ok := p.Try(100); !ok || filling() {
+		t.Error("103 of 1000 bytes are said to be a quarter")
+	}
+}

@@ -131,6 +131,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	for _, w := range s.watchers {
 		watchers.Go(func() { s.watch(ctx, w) })
 	}
+	watchers.Go(func() { s.pace(ctx) })
 	s.ready.Store(true)
 	<-ctx.Done()
 
