@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"mcproxy/protocol"
 )
 
 // Options say what to read, and how.
@@ -174,7 +176,7 @@ func (r *run) dump(ctx context.Context, to *reading) error {
 		return err
 	}
 	out := &to.report
-	out.Version = stats["version"]
+	out.Version = protocol.EscapeKey(stats["version"])
 	out.Items, out.ItemBytes = number(stats, "curr_items"), number(stats, "bytes")
 	out.LimitBytes, out.Evictions = number(stats, "limit_maxbytes"), number(stats, "evictions")
 	r.expected.Add(out.Items)

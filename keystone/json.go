@@ -52,7 +52,7 @@ func (w *jsonWriter) text(s string) {
 	}
 }
 
-// string writes s as JSON does.
+// string writes s as JSON does, and escapes what could move a terminal's cursor.
 func (w *jsonWriter) string(s string) {
 	if w.out == nil {
 		w.written += len(s) + 2
@@ -62,7 +62,14 @@ func (w *jsonWriter) string(s string) {
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
 	_ = e.Encode(s) // a string always can be
-	w.text(strings.TrimSuffix(b.String(), "\n"))
+	for _, r := range strings.TrimSuffix(b.String(), "\n") {
+		if r < ' ' || r >= 0x7f && r <= 0x9f {
+			w.text(fmt.Sprintf(`\u%04x`, r))
+		} else {
+			w.written += utf8.RuneLen(r)
+			_, _ = w.out.WriteRune(r) // Flush tells of errors
+		}
+	}
 }
 
 func (w *jsonWriter) newLine(depth int) {
