@@ -29,7 +29,12 @@ var house = []archtest.Row{
 	// The manifest's codec, chunking, joining.
 	{Package: "split", May: []string{"protocol"}, Uses: []string{"github.com/cespare/xxhash/v2"}, Never: pure},
 	// The replication protocol's state machine; time and answers are arguments.
-	{Package: "replica", Never: []string{"net", "time"}},
+	{
+		Package: "replica",
+		May:     []string{"protocol", "split"},
+		Uses:    []string{"github.com/cespare/xxhash/v2"},
+		Never:   pure,
+	},
 	// Recycled byte slices with one owner: what a conn holds while it has bytes, and gives back when it is idle. Both sides of
 	// the proxy need it, so it lies below both.
 	{Package: "internal/buffer", Never: pure},
