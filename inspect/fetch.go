@@ -43,7 +43,7 @@ type TooLarge struct {
 }
 
 func (e *TooLarge) Error() string {
-	return fmt.Sprintf("the value has %d bytes, more than the %d that are read; --max-value allows more", e.Size, e.Most)
+	return fmt.Sprintf("the value has %d bytes, more than the %d that are read", e.Size, e.Most)
 }
 
 // Get asks a server, or a proxy, for a key of 1..MaxKey bytes.

@@ -195,9 +195,9 @@ func (o *pairOp) replaced(parts []*pairOp, r *pairOp) bool {
 	return !slices.ContainsFunc(parts, func(s *pairOp) bool { return s.proc != o.proc })
 }
 
-// overBefore says whether a write had its effect, if any, before o began.
-func (s *pairOp) overBefore(o *pairOp) bool {
-	return s.end != 0 && s.end < o.start && (s.outcome == done || s.failed && s.proc == o.proc)
+// overBefore says whether a write had its effect, if any, before another request began.
+func (o *pairOp) overBefore(later *pairOp) bool {
+	return o.end != 0 && o.end < later.start && (o.outcome == done || o.failed && o.proc == later.proc)
 }
 
 // ordered says whether an order of one key's requests makes sense.
