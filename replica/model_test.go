@@ -56,8 +56,8 @@ func TestModel(t *testing.T) {
 			variant: variant{name: "safe, delete", roles: one, writes: 2, deletes: true, faults: faults{home: 1}, budget: 1},
 			whole:   true, long: true,
 		},
-		{variant: variant{name: "safe, everything", roles: every, writes: 2, faults: twice, budget: 2}, long: true},
-		{variant: variant{name: "strict, everything", mode: strict, roles: every, writes: 2, faults: twice, budget: 2}, long: true},
+		{variant: variant{name: "safe, everything", roles: every, writes: 2, faults: twice, budget: 2, active: true}, long: true},
+		{variant: variant{name: "strict, everything", mode: strict, roles: every, writes: 2, faults: twice, budget: 2, active: true}, long: true},
 	} {
 		if v.long && !*modelLong {
 			continue
