@@ -70,7 +70,7 @@ func figures() proxy.Snapshot {
 				Fetches: 26, Joined: 27, HotKeys: map[string]int{"read-hot": 2, "byte-hot": 1}, HotShare: 0.5, Promoted: 28, Demoted: 29,
 				Split: proxy.SplitFigures{
 					Stored: 51, Wrapped: 52, Read: 53, ChunksWritten: 54, ChunksRead: 55, ChunksMissing: 56, Retried: 57, Cleaned: 58, Dead: 59,
-					Damaged: 60, Refused: 61, TooLarge: 62, AheadKept: 63, AheadDropped: 64, Crowded: 65,
+					Damaged: 60, Refused: 61, TooLarge: 62, Spread: 66, AheadKept: 63, AheadDropped: 64, Crowded: 65,
 				},
 				Oversized: []proxy.OversizedKey{
 					{

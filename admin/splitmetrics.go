@@ -36,7 +36,7 @@ func splitFamilies() []family {
 		{
 			"mcproxy_split_values_total", prometheus.CounterValue,
 			"Values that needed more than to be passed on, by what was done: stored (in chunks); wrapped (behind a head, because a client used " +
-				"the reserved flags); read (put together); too-large (refused, because they are longer than max_value); crowded (refused, because the budget " +
+				"the reserved flags); read (put together); spread (rewritten with more copies, because of their heat); too-large (refused, because they are longer than max_value); crowded (refused, because the budget " +
 				"had no bytes for them in time).",
 			[]string{"pool", "action"},
 			func(f *figures, emit emit) {
@@ -45,6 +45,7 @@ func splitFamilies() []family {
 					emit(float64(s.Stored), name, "stored")
 					emit(float64(s.Wrapped), name, "wrapped")
 					emit(float64(s.Read), name, "read")
+					emit(float64(s.Spread), name, "spread")
 					emit(float64(s.TooLarge), name, "too-large")
 					emit(float64(s.Crowded), name, "crowded")
 				}

@@ -185,6 +185,9 @@ func (f *fetch) Answer(c *backend.Call, r *protocol.Response, raw []byte) error 
 		return nil
 	}
 	f.ahead.dropFor(r)
+	if f.p.splitter != nil {
+		f.p.splitter.warmPlain(r)
+	}
 	figures := &f.p.Figures
 	hash := f.id
 	if f.verb == protocol.Gets {

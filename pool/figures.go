@@ -12,6 +12,7 @@ func (f *SplitFigures) Add(o *SplitFigures) {
 	f.ChunksMissing += o.ChunksMissing
 	f.AheadKept += o.AheadKept
 	f.AheadDropped += o.AheadDropped
+	f.Spread += o.Spread
 	f.Retried += o.Retried
 	f.Cleaned += o.Cleaned
 	f.Dead += o.Dead

@@ -5,6 +5,7 @@ import (
 
 	"mcproxy/backend"
 	"mcproxy/hotkey"
+	"mcproxy/internal/budget"
 	"mcproxy/internal/epoll"
 	"mcproxy/protocol"
 	"mcproxy/split"
@@ -45,13 +46,13 @@ type gathering struct {
 	x       *Exchange
 	verb    protocol.Verb
 	exptime int32
-	keys    []byte      // the request's keys, as on its line
-	owner   []int32     // of each key: its fragment, or -1 if it was not asked for
-	frags   []*fragment // in the order of their first keys
-	open    int         // fragments without their end
-	size    int         // bytes of values gathered
-	refusal []byte      // the whole answer, if it is an error
-	claim   *Claim      // for values that are put together
+	keys    []byte        // the request's keys, as on its line
+	owner   []int32       // of each key: its fragment, or -1 if it was not asked for
+	frags   []*fragment   // in the order of their first keys
+	open    int           // fragments without their end
+	size    int           // bytes of values gathered
+	refusal []byte        // the whole answer, if it is an error
+	claim   *budget.Claim // for values that are put together
 }
 
 // A fragment is a gathering's part for one backend.
@@ -92,6 +93,9 @@ func (t *gathering) Add(p *Pool, key []byte) {
 		t.refusal = append(t.refusal[:0], split.Refusal...)
 		t.owner = append(t.owner, -1)
 		return
+	}
+	if p.splitter != nil && (t.verb == protocol.Gat || t.verb == protocol.Gats) {
+		p.Shared.rewrites.Touch(key, t.exptime)
 	}
 	if d := p.detector; d != nil && !d.Skip(0) {
 		d.Record(hotkey.Hash(key), key, hotkey.Read, 0)
@@ -165,6 +169,9 @@ func (f *fragment) Answer(_ *backend.Call, r *protocol.Response, raw []byte) err
 			f.splits = append(f.splits, splitUnit{from: len(f.got), to: len(f.got) + len(raw), ahead: f.aheadOf(r.Key)})
 		} else {
 			f.pool.observeValue(&f.call, r)
+			if f.pool.splitter != nil {
+				f.pool.splitter.warmPlain(r)
+			}
 		}
 		f.got = t.g.loop.Buffers.Append(f.got, raw)
 	case r.Status != protocol.StatusEnd: // the backend itself says that it cannot
@@ -262,7 +269,7 @@ func (t *gathering) ended() {
 // join has the values that stand in chunks put together, and says whether there are any; then answer comes when they are. It
 // asks the budget for all of them at once: two gatherings that each hold what the other waits for would wait in vain.
 func (t *gathering) join() bool {
-	var purse *Purse
+	var purse *budget.Purse
 	need, units := 0, 0
 	for _, f := range t.frags {
 		for i := range f.splits {
@@ -403,7 +410,7 @@ func (t *gathering) answer() {
 		x.To.Finish(x, answer)
 		claim.Drop()
 	default:
-		l := &Large{Bytes: answer, buffers: b, frame: answer, claims: []*Claim{claim}, refs: 1}
+		l := &Large{Bytes: answer, buffers: b, frame: answer, claims: []*budget.Claim{claim}, refs: 1}
 		x.finishLarge(l)
 		l.Release()
 	}

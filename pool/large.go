@@ -2,19 +2,23 @@ package pool
 
 import (
 	"mcproxy/backend"
+	"mcproxy/internal/budget"
 	"mcproxy/internal/buffer"
 	"mcproxy/protocol"
 	"mcproxy/split"
 )
+
+// OutOfMemory is the answer to a request for whose value the budget had no bytes in time.
+const OutOfMemory = "SERVER_ERROR out of memory for large values\r\n"
 
 // A Large is an answer that may be too large to be copied: it goes to its client, or to several, as it stands. Who keeps it beyond
 // Requester.Finish retains it, and releases it when its bytes have been written. It is the loop's.
 type Large struct {
 	Bytes []byte // the whole answer
 
-	buffers *buffer.Pool // nil: frame is nobody's
-	frame   []byte       // what Bytes lie in
-	claims  []*Claim     // what they cost
+	buffers *buffer.Pool    // nil: frame is nobody's
+	frame   []byte          // what Bytes lie in
+	claims  []*budget.Claim // what they cost
 	refs    int
 }
 
@@ -54,7 +58,7 @@ func (p *Pool) Needs(length int) int {
 }
 
 // Purse gives the worker's access to the budget.
-func (p *Pool) Purse() *Purse { return p.purse }
+func (p *Pool) Purse() *budget.Purse { return p.purse }
 
 // copies is how many items a byte of a value goes into, at most.
 func (s *splitter) copies() int { return min(s.cfg.Copies, len(s.p.Shared.Backends)) }

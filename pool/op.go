@@ -4,6 +4,7 @@ import (
 	"iter"
 
 	"mcproxy/backend"
+	"mcproxy/internal/budget"
 	"mcproxy/protocol"
 )
 
@@ -21,11 +22,11 @@ type op struct {
 	open     int // steps without an answer
 	waiting  bool
 
-	claims   []*Claim       // of the budget
-	reserved int            // bytes of them
-	crowded  bool           // there were none left in time
-	why      *backend.Error // chunks of the last value could not be read; nil: all servers answered
-	frame    []byte         // what a value is put together in; nil: none was
+	claims   []*budget.Claim // of the budget
+	reserved int             // bytes of them
+	crowded  bool            // there were none left in time
+	why      *backend.Error  // chunks of the last value could not be read; nil: all servers answered
+	frame    []byte          // what a value is put together in; nil: none was
 }
 
 // A step is one call of an op, and what came back.

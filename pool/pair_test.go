@@ -111,6 +111,9 @@ func newPair(seed uint64, broken breakage) (*pair, error) {
 		cfg.Backend.Connections = 1 + rnd.IntN(5)/4
 		if splits { // a value has six bytes or more
 			cfg.Split = pool.SplitConfig{Enabled: true, Threshold: 4 + rnd.IntN(8), Chunk: 5 + rnd.IntN(3), Copies: 1 + rnd.IntN(2)}
+			if seed>>i&3 == 3 { // only what is hot, into one chunk
+				cfg.Split.Threshold, cfg.Split.Chunk = 1000, 1000
+			}
 		}
 		if err := w.launch(i); err != nil {
 			return nil, err
@@ -136,6 +139,7 @@ func (w *pair) launch(index int) error {
 		return err
 	}
 	p.shared.SetMutant(w.broken.pool)
+	p.shared.SetMinSpread(1)
 	p.shared.SetRandom(func(b []byte) {
 		for i := range b {
 			b[i] = byte(w.net.Rand.Uint32())

@@ -1,10 +1,12 @@
 package pool
 
 import (
+	"bytes"
 	"math/rand/v2"
 
 	"mcproxy/backend"
 	"mcproxy/hotkey"
+	"mcproxy/internal/budget"
 	"mcproxy/internal/epoll"
 	"mcproxy/protocol"
 )
@@ -17,7 +19,7 @@ type Pool struct {
 
 	loop      *epoll.Loop
 	oversized oversized        // keys with long values
-	purse     *Purse           // nil: without bounds
+	purse     *budget.Purse    // nil: without bounds
 	splitter  *splitter        // nil: values are not split
 	detector  *hotkey.Detector // nil: keys are not watched
 	building  []*fragment      // by backend: of the gathering under construction
@@ -49,7 +51,7 @@ func New(s *Shared, loop *epoll.Loop, seed uint64) *Pool {
 		p.Pipelines = append(p.Pipelines, backend.NewPipeline(b, loop))
 	}
 	if s.Config.Split.Enabled {
-		p.purse = NewPurse(s.Budget, loop)
+		p.purse = budget.NewPurse(s.Budget, loop)
 		p.splitter = newSplitter(p)
 	}
 	return p
@@ -77,16 +79,17 @@ type Requester interface {
 type Exchange struct {
 	// To gets the answer. Set it before the exchange is begun; it may be changed until it is finished.
 	To Requester
-	// Next, Held, Kept, Size, Done, Reads and Claim are the requester's own: its queue, an answer that must wait for its turn, or is
-	// large, how many bytes of value the request has, whether it reads, what it has of the budget, what its value lies in.
-	Next  *Exchange
-	Held  []byte
-	Kept  *Large
-	Size  int
-	Done  bool
-	Reads bool
-	Claim *Claim
-	Body  []byte
+	// Next, Held, Kept, Size, Done, Reads, Unsure and Claim are the requester's own: its queue, an answer that must wait for its turn, or is
+	// large, how many bytes of value the request has, whether it reads, whether it may be begun twice, what it has of the budget, what its value lies in.
+	Next   *Exchange
+	Held   []byte
+	Kept   *Large
+	Size   int
+	Done   bool
+	Reads  bool
+	Unsure bool
+	Claim  *budget.Claim
+	Body   []byte
 	// Large is set when Finish is called with a large answer: its bytes, which the requester may retain instead of copying them.
 	Large *Large
 
@@ -95,13 +98,16 @@ type Exchange struct {
 	// Waits is set by Do: what the client asks later must not be begun before this exchange is finished.
 	Waits bool
 
-	pool   *Pool
-	quiet  bool
-	verb   protocol.Verb
-	call   backend.Call
-	ahead  *ahead         // chunks that are read meanwhile; nil: none are
-	joined *Exchange      // the next of those who share a fetch
-	echo   *protocol.Echo // the key that is added to the answer; nil: none
+	pool     *Pool
+	quiet    bool
+	again    bool // it was begun a second time
+	verb     protocol.Verb
+	affinity uint32
+	call     backend.Call
+	flags    []byte         // the request's meta flags, if echo is not nil
+	ahead    *ahead         // chunks that are read meanwhile; nil: none are
+	joined   *Exchange      // the next of those who share a fetch
+	echo     *protocol.Echo // the key that is added to the answer; nil: none
 }
 
 // Do sends a request of one key to the backend where the key belongs. affinity picks the conn: the requests of one client
@@ -112,10 +118,16 @@ func (p *Pool) Do(x *Exchange, req *protocol.Request, affinity uint32) {
 	if d := p.detector; d != nil && !d.Skip(len(req.Value)) {
 		d.Record(hotkey.Hash(req.Key), req.Key, opOf(req.Verb), len(req.Value))
 	}
-	x.ahead = nil
 	if len(req.Value) > p.oversized.threshold {
 		p.sawWrite(req)
 	}
+	x.affinity, x.again = affinity, false
+	p.begin(x, req, affinity)
+}
+
+// begin begins what Do has counted, or begins it again.
+func (p *Pool) begin(x *Exchange, req *protocol.Request, affinity uint32) {
+	x.ahead, x.flags = nil, nil
 	if p.splitter != nil && p.splitter.take(x, req, affinity) || p.share(x, req, affinity) {
 		return
 	}
@@ -126,6 +138,9 @@ func (p *Pool) Do(x *Exchange, req *protocol.Request, affinity uint32) {
 	x.echo = nil
 	if req.Base64 && req.EchoesKey() {
 		x.echo = req.Echo()
+		if p.splitter != nil {
+			x.flags = bytes.Clone(req.MetaFlags)
+		}
 	}
 	if err := p.Pipelines[p.Shared.Ring.Lookup(req.Key)].Send(&x.call, req, affinity); err != nil {
 		x.ahead.drop()
@@ -143,6 +158,12 @@ func (x *Exchange) Answer(c *backend.Call, r *protocol.Response, raw []byte) err
 		return nil
 	}
 	x.ahead.dropFor(r)
+	if s := x.pool.splitter; s != nil {
+		if s.lookAgain(x, c, r) {
+			return nil
+		}
+		s.warmPlain(r)
+	}
 	switch {
 	case r.Status == protocol.StatusMiss:
 		f.Misses++
@@ -152,14 +173,19 @@ func (x *Exchange) Answer(c *backend.Call, r *protocol.Response, raw []byte) err
 	case r.Status == protocol.StatusServerError:
 		x.pool.sawError(&x.call, r)
 	}
-	if x.quiet && protocol.Suppressed(x.verb, r.Status) {
+	x.pass(r.Status, r.Line, raw)
+	return nil
+}
+
+// pass gives the client a backend's answer.
+func (x *Exchange) pass(status protocol.Status, line, raw []byte) {
+	if x.quiet && protocol.Suppressed(x.verb, status) {
 		raw = nil
 	}
-	if x.echo != nil && raw != nil && !r.Status.IsError() {
-		raw = protocol.AppendEcho(nil, raw, r.Line, x.echo)
+	if x.echo != nil && raw != nil && !status.IsError() {
+		raw = protocol.AppendEcho(nil, raw, line, x.echo)
 	}
 	x.To.Finish(x, raw)
-	return nil
 }
 
 // Fail takes a request that was not answered.

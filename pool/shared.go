@@ -8,7 +8,10 @@ import (
 	"time"
 
 	"mcproxy/backend"
+	"mcproxy/internal/budget"
+	"mcproxy/internal/keybook"
 	"mcproxy/ring"
+	"mcproxy/split"
 )
 
 // Shared is what all workers of a process have in common of one pool. It is immutable, but for what its backends do, and
@@ -17,13 +20,16 @@ type Shared struct {
 	Config   Config
 	Ring     ring.Ring
 	Backends []*backend.Backend // in the order of Config.Backends
-	Budget   *Budget            // of the process, for values that are split; nil: without bounds. Set it before New.
+	Budget   *budget.Budget     // of the process, for values that are split; nil: without bounds. Set it before New.
 
 	timeout   time.Duration          // of the backends; immutable
 	random    func([]byte)           // fills generations, for tests; nil: crypto/rand. Immutable
 	mutant    mutant                 // what tests break. Immutable
+	minSpread int                    // bytes; a value must be longer to be spread for its heat. Immutable
 	hot       atomic.Pointer[HotSet] // nil: no key is
-	splitKeys splitKeys
+	splitKeys keybook.Set            // those whose values this process saw in chunks: a small write or a delete cleans up
+	marks     keybook.Set            // those whose values must not be rewritten for their heat: what clients did to the items would be undone
+	rewrites  keybook.Rewrites       // those whose values are being rewritten
 }
 
 // NewShared checks a configuration and prepares its ring and backends; nothing is connected. notify is backend.New's.
@@ -32,7 +38,7 @@ func NewShared(cfg Config, notify func(b *backend.Backend, s backend.State, caus
 	if err != nil {
 		return nil, err
 	}
-	s := &Shared{Config: cfg, Ring: r, timeout: cfg.Backend.WithDefaults().Timeout}
+	s := &Shared{Config: cfg, Ring: r, timeout: cfg.Backend.WithDefaults().Timeout, minSpread: split.ManifestLen}
 	for i := range cfg.Backends {
 		c := &cfg.Backends[i]
 		b, err := backend.New(c.name(), c.Network, c.Address, cfg.Backend, notify)

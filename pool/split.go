@@ -51,6 +51,7 @@ type SplitFigures struct {
 	ChunksMissing uint64 // reads of chunks that were not there
 	AheadKept     uint64 // reads of chunks that began before the manifest was there, and were of use,
 	AheadDropped  uint64 // and that were not
+	Spread        uint64 // values rewritten with more copies, because of their heat
 	Retried       uint64 // manifests read again, because chunks were missing or did not fit
 	Cleaned       uint64 // chunks of replaced or deleted values that were deleted
 	Dead          uint64 // manifests without their chunks, deleted
@@ -91,18 +92,22 @@ func (s *splitter) take(x *Exchange, req *protocol.Request, affinity uint32) boo
 		x.To.Finish(x, answer)
 		return true
 	}
-	if appends := req.Mode == 'A' || req.Mode == 'a' || req.Mode == 'P' || req.Mode == 'p'; appends && req.Verb == protocol.MetaSet && hasFlag(req.MetaFlags, 'I') {
+	if appends := req.Mode == 'A' || req.Mode == 'a' || req.Mode == 'P' || req.Mode == 'p'; appends && req.Verb == protocol.MetaSet && protocol.HasFlag(req.MetaFlags, 'I') {
 		x.To.Finish(x, []byte(noInvalidExtend))
 		return true
 	}
 	if !protocol.TextKey(req.Key) {
 		return false // no classic command can carry it; such keys are left alone
 	}
+	s.noteMarks(req)
+	if s.lookFirst(x, req, affinity) {
+		return true
+	}
 	switch req.Verb {
 	case protocol.Set, protocol.Add, protocol.Replace, protocol.CAS:
-		switch split.StoredAs(req.ClientFlags, len(req.Value), s.cfg.Threshold) {
+		switch kind, copies := s.storedAs(req.Key, req.ClientFlags, len(req.Value)); kind {
 		case split.Split:
-			s.store(x, req, affinity)
+			s.store(x, req, copies, affinity)
 			return true
 		case split.Wrapped:
 			s.wrap(req)
@@ -118,7 +123,15 @@ func (s *splitter) take(x *Exchange, req *protocol.Request, affinity uint32) boo
 	case protocol.Touch:
 		s.touch(x, req, affinity)
 		return true
-	case protocol.Delete, protocol.MetaDelete:
+	case protocol.Gat, protocol.Gats:
+		s.p.Shared.rewrites.Touch(req.Key, req.Exptime)
+		return false
+	case protocol.MetaDelete:
+		if protocol.HasFlag(req.MetaFlags, 'I') {
+			return s.invalidate(x, req, affinity)
+		}
+		return s.replaces(x, req, affinity)
+	case protocol.Delete:
 		return s.replaces(x, req, affinity)
 	case protocol.MetaGet:
 		return s.metaGet(x, req, affinity)
@@ -133,6 +146,17 @@ func (s *splitter) wrap(req *protocol.Request) {
 	s.figures.Wrapped++
 	s.wrapped = split.AppendWrapped(s.wrapped[:0], req.Value)
 	req.Value, req.ValueLen = s.wrapped, len(s.wrapped)
+}
+
+// unwrap undoes wrap, in a request as a backend got it.
+func (s *splitter) unwrap(req *protocol.Request) {
+	flags, ok := split.ClientFlags(req)
+	if !ok || flags != split.ReservedFlags {
+		return
+	}
+	if it, err := split.Open(flags, req.Value, s.cfg.MaxValue); err == nil && it.Kind == split.Wrapped {
+		req.Value, req.ValueLen = it.Value, len(it.Value)
+	}
 }
 
 // owned is a request that outlives the buffer it was parsed from; its value does not.
@@ -187,10 +211,18 @@ func gets(key []byte) *protocol.Request {
 // finished; a shorter one is used before the exchange is begun.
 const Window = 1 << 20
 
+// fresh is a value to be written in chunks.
+type fresh struct {
+	value   []byte
+	flags   uint32
+	exptime int32
+	copies  int // of each chunk, if its heat asks for more than there are anyway
+}
+
 // put writes a value's chunks under a fresh generation, waits, and gives the manifest. ok: all stand. What also sends is sent with the
 // first of them.
-func (s *splitter) put(o *op, value []byte, flags uint32, exptime int32, also ...func()) (m split.Manifest, why *backend.Error, ok bool) {
-	g, err := split.Plan(len(value), s.options)
+func (s *splitter) put(o *op, v fresh, also ...func()) (m split.Manifest, why *backend.Error, ok bool) {
+	g, err := split.Plan(len(v.value), s.optionsFor(v.copies))
 	if err != nil {
 		s.figures.TooLarge++
 		for _, f := range also {
@@ -201,7 +233,7 @@ func (s *splitter) put(o *op, value []byte, flags uint32, exptime int32, also ..
 	}
 	var gen split.Generation
 	s.generation(&gen)
-	m = split.NewManifest(gen, g, value, flags)
+	m = split.NewManifest(gen, g, v.value, v.flags)
 	steps := make([]step, 0, g.Count*g.Copies)
 	var key []byte
 	waited, sent := 0, 0 // steps that have ended; bytes of the others
@@ -235,7 +267,7 @@ func (s *splitter) put(o *op, value []byte, flags uint32, exptime int32, also ..
 			key = m.AppendChunkKey(key[:0], i, c)
 			steps = append(steps, step{})
 			o.send(&steps[len(steps)-1], s.bulk[m.Server(i, c)], &protocol.Request{
-				Verb: protocol.Set, Key: key, ClientFlags: m.Mark(i), Exptime: exptime, ValueLen: to - from, Value: value[from:to],
+				Verb: protocol.Set, Key: key, ClientFlags: m.Mark(i), Exptime: v.exptime, ValueLen: to - from, Value: v.value[from:to],
 			})
 		}
 		sent += (to - from) * g.Copies

@@ -155,3 +155,15 @@ func (a *ahead) dropFor(r *protocol.Response) {
 	}
 	a.drop()
 }
+
+// AddSplit adds the hot keys whose values stand in chunks, as far as the worker has seen them: to copies of each chunk, by
+// hotkey.Hash. The loop calls it.
+func (p *Pool) AddSplit(to map[uint64]int) {
+	if p.splitter == nil {
+		return
+	}
+	p.splitter.hot()
+	for h, m := range p.splitter.memories {
+		to[h] = max(to[h], m.manifest.Copies)
+	}
+}

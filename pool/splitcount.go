@@ -2,6 +2,7 @@ package pool
 
 import (
 	"bytes"
+	"encoding/base64"
 	"strconv"
 
 	"mcproxy/protocol"
@@ -11,7 +12,7 @@ import (
 // count carries out incr or decr of a value that is split or wrapped, in which a backend cannot count. It is false for keys of which
 // this process does not know that.
 func (s *splitter) count(x *Exchange, req *protocol.Request, affinity uint32) bool {
-	if !s.p.Shared.splitKeys.has(req.Key) {
+	if !s.p.Shared.splitKeys.Has(req.Key) {
 		return false
 	}
 	x.Waits = true
@@ -29,7 +30,7 @@ func (s *splitter) count(x *Exchange, req *protocol.Request, affinity uint32) bo
 
 // countMeta is count for ma.
 func (s *splitter) countMeta(x *Exchange, req *protocol.Request, affinity uint32) bool {
-	if !s.p.Shared.splitKeys.has(req.Key) {
+	if !s.p.Shared.splitKeys.Has(req.Key) {
 		return false
 	}
 	x.Waits = true
@@ -75,22 +76,31 @@ func (s *splitter) countHere(o *op, req *protocol.Request, d delta, st *step) (n
 		if !ok {
 			return 0, false
 		}
-		exptime, ok := s.lifetime(o, req.Key)
+		life, ok := s.life(o, req.Key)
 		if !ok {
 			return 0, false
 		}
+		exptime := life.exptime
 		if d.exptime != nil {
 			exptime = *d.exptime
 		}
 		asCAS := *req
 		asCAS.Verb = protocol.CAS
+		if life.base64 { // counting leaves a key spelled as it is
+			asCAS.Verb, asCAS.RawKey, asCAS.MetaFlags = protocol.MetaSet, base64.StdEncoding.AppendEncode(nil, req.Key), []byte("b")
+		}
 		var swapped step
-		s.swap(o, &asCAS, change{it, item, result, exptime}, &swapped)
-		if swapped.err == nil && swapped.status == protocol.StatusStored {
+		s.swap(o, &asCAS, change{it: it, item: item, value: result, exptime: exptime}, &swapped)
+		if swapped.err == nil && (swapped.status == protocol.StatusStored || swapped.status == protocol.StatusOK) {
 			return n, true
 		}
-		if swapped.err != nil || swapped.status != protocol.StatusExists {
+		switch {
+		case swapped.err != nil, swapped.status.IsError():
 			*st = swapped
+			return 0, false
+		case swapped.status != protocol.StatusExists: // it is not there any more
+			st.status = protocol.StatusNotFound
+			st.line = bytes.TrimSuffix(protocol.AppendMiss(nil, req), []byte("\r\n"))
 			return 0, false
 		}
 	}
@@ -106,17 +116,13 @@ type delta struct {
 
 // deltaOf reads ma's.
 func deltaOf(req *protocol.Request) delta {
-	d := delta{n: 1}
+	d := delta{n: 1, exptime: newLifetime(req.MetaFlags)}
 	for f, arg, rest := protocol.NextFlag(req.MetaFlags); f != 0; f, arg, rest = protocol.NextFlag(rest) {
 		switch f {
 		case 'D':
 			d.n, _ = strconv.ParseUint(string(arg), 10, 64)
 		case 'M':
 			d.decr = len(arg) > 0 && (arg[0] == 'D' || arg[0] == 'd' || arg[0] == '-')
-		case 'T':
-			v, _ := strconv.ParseInt(string(arg), 10, 32)
-			e := int32(v)
-			d.exptime = &e
 		}
 	}
 	return d
@@ -132,7 +138,7 @@ func (s *splitter) tellNumber(o *op, req *protocol.Request, n uint64, st *step) 
 		}
 	}
 	o.ask(st, s.home(req.Key), &protocol.Request{Verb: protocol.MetaGet, Key: req.Key, RawKey: req.RawKey, MetaFlags: flags, ValueLen: -1})
-	if after, found := bytes.CutPrefix(st.line, []byte("HD")); found && hasFlag(req.MetaFlags, 'v') {
+	if after, found := bytes.CutPrefix(st.line, []byte("HD")); found && protocol.HasFlag(req.MetaFlags, 'v') {
 		st.status, st.value = protocol.StatusHit, appendUint(nil, n)
 		st.line = append(strconv.AppendInt([]byte("VA "), int64(len(st.value)), 10), after...)
 	}

@@ -17,8 +17,12 @@ func (s *splitter) extend(x *Exchange, req *protocol.Request, affinity uint32) {
 	x.Waits = true
 	more := append([]byte(nil), req.Value...)
 	req = owned(req)
-	if req.Base64 && !req.ReturnKey { // memcached keeps how the first ms spelled the key
-		req.RawKey, req.MetaFlags = req.Key, without(req.MetaFlags, 'b')
+	var echo *protocol.Echo
+	if req.Base64 { // memcached keeps how the first ms spelled the key
+		if req.ReturnKey {
+			echo = req.Echo()
+		}
+		req.RawKey, req.MetaFlags = req.Key, without(without(req.MetaFlags, 'b'), 'k')
 	}
 	s.p.run(affinity, func(o *op) {
 		var before, st step
@@ -37,19 +41,29 @@ func (s *splitter) extend(x *Exchange, req *protocol.Request, affinity uint32) {
 			if !found { // what comes meanwhile must not be extended unseen: it may be a manifest
 				it.unique = math.MaxUint64
 			}
-			if !found || it.Kind == split.Plain && !split.Oversized(len(it.Value)+len(more), s.cfg.Threshold) {
-				s.extendAtHome(o, req, more, it.unique, &st)
+			own := compares(req.MetaFlags)
+			if st.status == protocol.StatusExists && own != 0 && (it.shown() != own || it.unique == own) {
+				break // as its client knows it
+			}
+			now, _ := knownBy(req, &it)
+			kind, _ := s.storedAs(req.Key, it.Flags, len(it.Value)+len(more))
+			if !found || it.Kind == split.Plain && kind == split.Plain {
+				data := more
+				if !found && split.Oversized(len(more), s.cfg.Threshold) && !protocol.HasFlag(req.MetaFlags, 'N') {
+					data = nil // there is nothing to extend, and it may be too large to say so
+				}
+				s.extendAtHome(o, now, data, it.unique, &st)
 			} else if req.Mode == 'a' || req.Mode == 'p' { // as memcached says of a mode that it does not know
 				x.To.Finish(x, []byte("CLIENT_ERROR invalid mode for ms M token\r\n"))
 				return
-			} else if !s.extendHere(o, req, more, it, &st) {
+			} else if !s.extendHere(o, now, more, it, &st) {
 				if o.why != nil { // it may be there, but could not be read
 					s.spoil(o, req.Key)
 				}
 				s.gone(o, x, req)
 				return
 			}
-			if st.status != protocol.StatusExists || compares(req.MetaFlags) != 0 {
+			if st.status != protocol.StatusExists {
 				break
 			}
 		}
@@ -58,6 +72,9 @@ func (s *splitter) extend(x *Exchange, req *protocol.Request, affinity uint32) {
 			if st.status == protocol.StatusOK || st.status == protocol.StatusStored {
 				st.line = append(st.line[:0], protocol.Stored[:len(protocol.Stored)-2]...)
 			}
+		}
+		if echo != nil && st.err == nil && !st.status.IsError() {
+			st.line = protocol.AppendEcho(nil, st.line, st.line, echo)
 		}
 		s.finishStep(x, req, &st)
 	})
@@ -126,7 +143,7 @@ func (s *splitter) extendHere(o *op, req *protocol.Request, more []byte, it open
 	if !ok {
 		return false
 	}
-	s.swap(o, req, change{it, item, joined, exptime}, st)
+	s.swap(o, req, change{it: it, item: item, value: joined, exptime: exptime}, st)
 	return true
 }
 
@@ -143,12 +160,12 @@ func (s *splitter) swap(o *op, req *protocol.Request, c change, st *step) {
 	it, item, value, exptime := c.it, c.item, c.value, c.exptime
 	client := item.Flags
 	var m split.Manifest
-	kind := split.StoredAs(item.Flags, len(value), s.cfg.Threshold)
+	kind, copies := s.storedAs(req.Key, item.Flags, len(value))
 	switch kind {
 	case split.Split:
 		var why *backend.Error
 		var ok bool
-		if m, why, ok = s.put(o, value, item.Flags, exptime); !ok {
+		if m, why, ok = s.put(o, fresh{value, item.Flags, exptime, copies}); !ok {
 			s.spoil(o, req.Key)
 			st.err = why
 			st.status, st.line = protocol.StatusServerError, append(st.line[:0], protocol.TooLarge[:len(protocol.TooLarge)-2]...)
@@ -159,11 +176,11 @@ func (s *splitter) swap(o *op, req *protocol.Request, c change, st *step) {
 		value = split.AppendWrapped(nil, value)
 	}
 	swap := &protocol.Request{
-		Verb: protocol.CAS, Key: req.Key, ClientFlags: client, Exptime: exptime, Unique: item.Unique, ValueLen: len(value), Value: value,
+		Verb: protocol.CAS, Key: req.Key, ClientFlags: client, Exptime: exptime, Unique: it.unique, ValueLen: len(value), Value: value,
 	}
 	if req.Verb == protocol.MetaSet {
 		swap.NoReply = req.NoReply
-		swap.Verb, swap.RawKey, swap.MetaFlags = protocol.MetaSet, rawKey(req), swapFlags(req.MetaFlags, client, exptime, item.Unique)
+		swap.Verb, swap.RawKey, swap.MetaFlags = protocol.MetaSet, rawKey(req), swapFlags(req.MetaFlags, client, exptime, it.unique)
 	}
 	o.ask(st, s.home(req.Key), swap)
 	stored := st.err == nil && (st.status == protocol.StatusStored || st.status == protocol.StatusOK)
@@ -181,40 +198,67 @@ func (s *splitter) swap(o *op, req *protocol.Request, c change, st *step) {
 // lifetime gives what is left of an item's, as an exptime. It asks by me, which takes no token and counts as no access; there
 // 1.6.18 gives the seconds that are left with a minus, and -1 both for one second and for ever, which mg tells apart.
 func (s *splitter) lifetime(o *op, key []byte) (exptime int32, ok bool) {
+	l, ok := s.life(o, key)
+	return l.exptime, ok
+}
+
+// A life is what memcached tells of an item by me.
+type life struct {
+	exptime int32
+	seconds int64 // as me says it
+	base64  bool  // the key is known to the server as it came by a meta command with b
+}
+
+func (s *splitter) life(o *op, key []byte) (l life, ok bool) {
+	if l, ok = s.glance(o, key); !ok || l.seconds != -1 {
+		return l, ok
+	}
+	var st step
+	o.ask(&st, s.home(key), &protocol.Request{Verb: protocol.MetaGet, Key: key, RawKey: key, MetaFlags: []byte("t"), ValueLen: -1})
+	if st.err != nil || st.status != protocol.StatusOK || !bytes.HasPrefix(st.line, []byte("HD t-1")) {
+		l.exptime = 1
+	}
+	return l, true
+}
+
+// glance is life without the mg: of what has no end, or one second left, it says that it has no end.
+func (s *splitter) glance(o *op, key []byte) (l life, ok bool) {
 	var st step
 	o.ask(&st, s.home(key), &protocol.Request{Verb: protocol.MetaDebug, Key: key, RawKey: key, ValueLen: -1})
 	if o.why = st.err; st.err != nil || st.status != protocol.StatusOK {
-		return 0, false
+		return l, false
 	}
+	l.base64 = !bytes.HasPrefix(st.line, append(append([]byte("ME "), key...), ' '))
 	_, after, found := bytes.Cut(st.line, []byte(" exp="))
 	text, _, _ := bytes.Cut(after, []byte(" "))
 	v, err := strconv.ParseInt(string(text), 10, 64)
 	if !found || err != nil {
-		return 0, false
+		return l, false
 	}
-	if v == -1 {
-		o.ask(&st, s.home(key), &protocol.Request{Verb: protocol.MetaGet, Key: key, RawKey: key, MetaFlags: []byte("t"), ValueLen: -1})
-		if st.err == nil && st.status == protocol.StatusOK && bytes.HasPrefix(st.line, []byte("HD t-1")) {
-			return 0, true
-		}
+	if l.seconds = v; v != -1 {
+		l.exptime = exptimeOf(max(v, -v, 1))
 	}
-	if v = max(v, -v, 1); v > maxRelative { // a larger number would be taken for a date
-		return int32(min(time.Now().Unix()+v, math.MaxInt32)), true
+	return l, true
+}
+
+// exptimeOf is the exptime of a lifetime in seconds, more than 0.
+func exptimeOf(seconds int64) int32 {
+	if seconds > maxRelative { // so large a number would be taken for a date
+		seconds += time.Now().Unix()
 	}
-	return int32(v), true
+	return int32(min(seconds, math.MaxInt32))
+}
+
+// longer gives the exptime of the longer life.
+func longer(a, b int32) int32 {
+	if a == 0 || b == 0 { // for ever
+		return 0
+	}
+	return max(a, b) // dates are larger than numbers of seconds
 }
 
 // maxRelative is the longest lifetime in seconds that memcached takes as one: 30 days.
 const maxRelative = 60 * 60 * 24 * 30
-
-func hasFlag(flags []byte, letter byte) bool {
-	for f, _, rest := protocol.NextFlag(flags); f != 0; f, _, rest = protocol.NextFlag(rest) {
-		if f == letter {
-			return true
-		}
-	}
-	return false
-}
 
 // without gives flags but for one.
 func without(flags []byte, letter byte) []byte {

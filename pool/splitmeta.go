@@ -7,23 +7,18 @@ import (
 	"mcproxy/split"
 )
 
-// metaGet answers a mg that speaks of the value, its size or its flags, or gives it a lifetime.
+// metaGet answers a mg that speaks of the value, its size, its flags or its cas number, or gives it a lifetime.
 func (s *splitter) metaGet(x *Exchange, req *protocol.Request, affinity uint32) bool {
-	var touch *int32
-	speaks := false
-	for f, arg, rest := protocol.NextFlag(req.MetaFlags); f != 0; f, arg, rest = protocol.NextFlag(rest) {
-		switch f {
-		case 'v', 's', 'f':
-			speaks = true
-		case 'T':
-			if v, err := strconv.ParseInt(string(arg), 10, 32); err == nil {
-				e := int32(v)
-				touch, speaks = &e, true
-			}
-		}
+	touch := newLifetime(req.MetaFlags)
+	speaks := touch != nil
+	for f, _, rest := protocol.NextFlag(req.MetaFlags); f != 0; f, _, rest = protocol.NextFlag(rest) {
+		speaks = speaks || f == 'v' || f == 's' || f == 'f' || f == 'c'
 	}
 	if !speaks {
 		return false
+	}
+	if touch != nil {
+		s.p.Shared.rewrites.Mark(req.Key)
 	}
 	req = owned(req)
 	s.p.run(affinity, func(o *op) {
@@ -44,6 +39,9 @@ func (s *splitter) metaGet(x *Exchange, req *protocol.Request, affinity uint32) 
 			s.finishStep(x, req, &st)
 			return
 		}
+		if touch != nil {
+			s.p.Shared.rewrites.Touch(req.Key, *touch)
+		}
 		st.flags = lineFlags(st.line)
 		it, sound := s.open(&st)
 		answer := func(o *op, first *reading) {
@@ -57,6 +55,11 @@ func (s *splitter) metaGet(x *Exchange, req *protocol.Request, affinity uint32) 
 				return
 			}
 			s.answerMeta(o, x, req, &item, st.line)
+			if it.Kind == split.Split {
+				s.warm(req.Key, it.Manifest.Length, it.Manifest.Copies)
+			} else {
+				s.warm(req.Key, len(it.Value), 0)
+			}
 		}
 		if sound && early.matches(&it.Stored) {
 			early.keep(func(o *op, first reading) { answer(o, &first) })
@@ -115,7 +118,8 @@ func (s *splitter) metaSet(x *Exchange, req *protocol.Request, affinity uint32) 
 	if !ok {
 		return false // the backend refuses it
 	}
-	switch split.StoredAs(flags, len(req.Value), s.cfg.Threshold) {
+	kind, copies := s.storedAs(req.Key, flags, len(req.Value))
+	switch kind {
 	case split.Plain:
 		return req.Mode != 'E' && req.Mode != 'e' && s.replaces(x, req, affinity)
 	case split.Wrapped:
@@ -126,36 +130,46 @@ func (s *splitter) metaSet(x *Exchange, req *protocol.Request, affinity uint32) 
 	if !ok {
 		return false
 	}
-	s.storeMeta(x, req, affinity, flags, list)
+	s.storeMeta(x, req, metaStore{flags, list, copies}, affinity)
 	return true
 }
 
+// metaStore says how a ms is stored in chunks.
+type metaStore struct {
+	flags  uint32 // the client's
+	list   []byte // the meta flags for the manifest
+	copies int
+}
+
 // storeMeta carries out a ms of a value that is split.
-func (s *splitter) storeMeta(x *Exchange, req *protocol.Request, affinity uint32, flags uint32, list []byte) {
+func (s *splitter) storeMeta(x *Exchange, req *protocol.Request, how metaStore, affinity uint32) {
 	x.Waits = true
 	var exptime int32
-	for f, arg, rest := protocol.NextFlag(req.MetaFlags); f != 0; f, arg, rest = protocol.NextFlag(rest) {
-		if f == 'T' {
-			v, _ := strconv.ParseInt(string(arg), 10, 32)
-			exptime = int32(v)
-		}
+	if e := newLifetime(req.MetaFlags); e != nil {
+		exptime = *e
 	}
 	value := req.Value
 	req = owned(req)
 	s.p.run(affinity, func(o *op) {
 		home := s.home(req.Key)
 		var before, st step
-		m, why, ok := s.put(o, value, flags, exptime, func() { o.send(&before, home, gets(req.Key)) })
+		if protocol.HasFlag(req.MetaFlags, 'I') && compares(req.MetaFlags) != 0 { // if it is stored as stale it keeps the old item's lifetime
+			if old, ok := s.glance(o, req.Key); ok {
+				exptime = longer(exptime, old.exptime)
+			}
+		}
+		v := fresh{value, how.flags, exptime, how.copies}
+		m, why, ok := s.put(o, v, func() { o.send(&before, home, gets(req.Key)) })
 		if !ok {
 			s.notStored(o, x, req, why)
 			return
 		}
 		final := *req
-		final.MetaFlags = list
+		final.MetaFlags = how.list
 		final.Value = m.Append(nil)
 		final.ValueLen = len(final.Value)
-		o.ask(&st, home, &final)
 		old, known := s.open(&before)
+		s.compare(o, &final, &old, &st)
 		switch {
 		case st.err == nil && st.status == protocol.StatusOK:
 			s.stored(req.Key, &m)

@@ -38,7 +38,7 @@ type reservedItem struct {
 // get answers a retrieval of one key whose item carries the reserved flags. deliver gets the whole answer, which is gone when it
 // returns, unless it was retained.
 func (s *splitter) get(item reservedItem, deliver func(l *Large, hit bool)) {
-	s.p.Shared.splitKeys.add(item.key)
+	s.p.Shared.splitKeys.Add(item.key)
 	stored, err := split.Open(split.ReservedFlags, item.value, s.cfg.MaxValue)
 	if err != nil {
 		item.ahead.drop()
@@ -66,6 +66,11 @@ func (s *splitter) get(item reservedItem, deliver func(l *Large, hit bool)) {
 		l := o.framed(it.AppendHead(nil, item.verb, key), it.Value, "\r\n"+protocol.End)
 		deliver(l, true)
 		l.Release()
+		if stored.Kind == split.Split {
+			s.warm(key, stored.Manifest.Length, stored.Manifest.Copies)
+		} else {
+			s.warm(key, len(stored.Value), 0)
+		}
 	}
 	if item.ahead.matches(&stored) {
 		item.ahead.keep(func(o *op, first reading) { answer(o, &first) })
@@ -78,14 +83,15 @@ func (s *splitter) get(item reservedItem, deliver func(l *Large, hit bool)) {
 
 // store carries out set, add, replace or cas of a value that is split: its chunks first, then the manifest by the client's
 // own verb.
-func (s *splitter) store(x *Exchange, req *protocol.Request, affinity uint32) {
+func (s *splitter) store(x *Exchange, req *protocol.Request, copies int, affinity uint32) {
 	x.Waits = true
 	value := req.Value
 	req = owned(req)
 	s.p.run(affinity, func(o *op) {
 		home := s.home(req.Key)
 		var before step
-		m, why, ok := s.put(o, value, req.ClientFlags, req.Exptime, func() { o.send(&before, home, gets(req.Key)) })
+		v := fresh{value, req.ClientFlags, req.Exptime, copies}
+		m, why, ok := s.put(o, v, func() { o.send(&before, home, gets(req.Key)) })
 		if !ok {
 			s.notStored(o, x, req, why)
 			return
@@ -103,7 +109,7 @@ func (s *splitter) store(x *Exchange, req *protocol.Request, affinity uint32) {
 			if s.p.Shared.mutant == cleansFirst && known && old.Kind == split.Split {
 				s.clean(&old.Manifest)
 			}
-			o.ask(&st, home, &swap)
+			s.compare(o, &swap, &old, &st)
 			if swap.Verb == req.Verb || st.status != protocol.StatusExists && st.status != protocol.StatusNotFound {
 				break
 			}
@@ -127,7 +133,7 @@ func (s *splitter) store(x *Exchange, req *protocol.Request, affinity uint32) {
 // stored notes that a key has a manifest now.
 func (s *splitter) stored(key []byte, m *split.Manifest) {
 	s.figures.Stored++
-	s.p.Shared.splitKeys.add(key)
+	s.p.Shared.splitKeys.Add(key)
 	s.remember(key, m)
 	s.p.sawSplit(key, m, 1)
 }
@@ -158,26 +164,32 @@ func (s *splitter) spoil(o *op, key []byte) {
 // replaces carries out a small write or a delete of a key whose value was split: its chunks go when the new state stands. It
 // is false for keys of which this process does not know that.
 func (s *splitter) replaces(x *Exchange, req *protocol.Request, affinity uint32) bool {
-	if !s.p.Shared.splitKeys.has(req.Key) || req.Verb == protocol.Add {
+	if !s.p.Shared.splitKeys.Has(req.Key) || req.Verb == protocol.Add {
 		return false
 	}
-	if req.Verb == protocol.MetaDelete && (hasFlag(req.MetaFlags, 'I') || hasFlag(req.MetaFlags, 'x')) {
+	if req.Verb == protocol.MetaDelete && protocol.HasFlag(req.MetaFlags, 'x') {
 		return false // the item stays
 	}
 	x.Waits = true
 	value := req.Value
+	if compared(req) != 0 { // it may be sent twice
+		value = bytes.Clone(value)
+	}
 	req = owned(req)
 	s.p.run(affinity, func(o *op) {
 		home := s.home(req.Key)
 		var before, st step
 		final := *req
-		final.Value = value // sent before the first wait
+		final.Value = value
 		o.send(&before, home, gets(req.Key))
 		o.send(&st, home, &final)
 		o.wait()
 		old, known := s.open(&before)
+		if _, ok := knownBy(&final, &old); ok && st.err == nil && st.status == protocol.StatusExists {
+			s.compare(o, &final, &old, &st)
+		}
 		if changed := st.err == nil && (st.status == protocol.StatusStored || st.status == protocol.StatusDeleted || st.status == protocol.StatusOK); changed {
-			s.p.Shared.splitKeys.remove(req.Key)
+			s.p.Shared.splitKeys.Remove(req.Key)
 			if known && old.Kind == split.Split {
 				s.clean(&old.Manifest)
 			}
@@ -192,14 +204,10 @@ func (s *splitter) replaces(x *Exchange, req *protocol.Request, affinity uint32)
 func (s *splitter) touch(x *Exchange, req *protocol.Request, affinity uint32) {
 	x.Waits = true
 	req = owned(req)
+	s.p.Shared.rewrites.Touch(req.Key, req.Exptime)
 	s.p.run(affinity, func(o *op) {
-		gat := gets(req.Key)
-		gat.Verb, gat.Exptime = protocol.Gats, req.Exptime
 		var st step
-		o.ask(&st, s.home(req.Key), gat)
-		if it, ok := s.open(&st); ok && it.Kind == split.Split {
-			s.touchChunks(o, &it.Manifest, req.Exptime)
-		}
+		s.touchItem(o, req.Key, req.Exptime, &st)
 		switch {
 		case st.err != nil, st.status.IsError():
 			s.finishStep(x, req, &st)
@@ -209,6 +217,16 @@ func (s *splitter) touch(x *Exchange, req *protocol.Request, affinity uint32) {
 			s.finish(x, []byte(protocol.NotFound), protocol.StatusNotFound)
 		}
 	})
+}
+
+// touchItem gives an item a lifetime, and its chunks.
+func (s *splitter) touchItem(o *op, key []byte, exptime int32, st *step) {
+	gat := gets(key)
+	gat.Verb, gat.Exptime = protocol.Gats, exptime
+	o.ask(st, s.home(key), gat)
+	if it, ok := s.open(st); ok && it.Kind == split.Split {
+		s.touchChunks(o, &it.Manifest, exptime)
+	}
 }
 
 func (s *splitter) touchChunks(o *op, m *split.Manifest, exptime int32) {

@@ -185,7 +185,7 @@ func (s *splitter) resolveFrom(o *op, key []byte, it opened, touch *int32, first
 	for tries := 0; ; tries++ {
 		if it.Kind != split.Split {
 			s.p.sawWhole(key, len(it.Value), 0)
-			return split.Item{Flags: it.Flags, Unique: it.unique, Value: it.Value}, true
+			return split.Item{Flags: it.Flags, Unique: it.shown(), Value: it.Value}, true
 		}
 		var now reading
 		if tries == 0 && first != nil {
@@ -197,7 +197,7 @@ func (s *splitter) resolveFrom(o *op, key []byte, it opened, touch *int32, first
 			s.figures.Read++
 			s.remember(key, &it.Manifest)
 			s.p.sawSplit(key, &it.Manifest, 0)
-			return split.Item{Flags: it.Flags, Unique: it.unique, Value: now.value}, true
+			return split.Item{Flags: it.Flags, Unique: it.shown(), Value: now.value}, true
 		}
 		if now.how == failed || tries == 4 {
 			return item, false

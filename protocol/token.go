@@ -66,3 +66,13 @@ func lastToken(line []byte) []byte {
 func endsNoReply(line []byte) bool {
 	return len(line) >= len("noreply") && string(lastToken(line)) == "noreply"
 }
+
+// HasFlag says whether a list of meta flags (Request.MetaFlags) has one of that letter.
+func HasFlag(flags []byte, letter byte) bool {
+	for f, _, rest := NextFlag(flags); f != 0; f, _, rest = NextFlag(rest) {
+		if f == letter {
+			return true
+		}
+	}
+	return false
+}

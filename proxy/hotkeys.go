@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -25,6 +27,7 @@ type watcher struct {
 	hot     []hotkey.Status
 	top     []hotkey.Status
 	keys    []pool.HotKey
+	split   map[uint64]int // the copies of each hot key's value that stands in chunks
 	hottest map[uint64]int // the copies of each key that the workers were told to be hot
 
 	drilled           bool // the drill has made keys hot,
@@ -63,7 +66,7 @@ type HotKey struct {
 	Err        float64 // the true share is at most so much more, sampling aside
 	Load       float64 // its cost over the mean backend's
 	Backend    string  // where its key belongs
-	Action     string  // what is done about it: "coalesced", or "" for nothing
+	Action     string  // what is done about it: "coalesced", "split, 3 copies", both, or "" for nothing
 }
 
 // Name says which key it is in printable characters without blanks: EscapeKey of its bytes, or its hash, 16 hex digits, if the
@@ -100,7 +103,7 @@ func (s *Server) newWatchers() {
 			continue
 		}
 		cfg := p.Config.HotKeys.WithDefaults()
-		s.watchers = append(s.watchers, &watcher{pool: p, index: i, tracker: hotkey.NewTracker(cfg)})
+		s.watchers = append(s.watchers, &watcher{pool: p, index: i, tracker: hotkey.NewTracker(cfg), split: make(map[uint64]int)})
 	}
 }
 
@@ -131,11 +134,16 @@ func (s *Server) watch(ctx context.Context, w *watcher) {
 
 // look takes one window from each worker, and gives them back. It says whether to go on.
 func (s *Server) look(ctx context.Context, w *watcher) bool {
+	clear(w.split)
 	var windows []*hotkey.Window
 	var lenders []*worker
 	for _, wk := range s.workers {
 		var win *hotkey.Window
-		if wk.visit(ctx, func() { win = wk.pools[w.index].Freeze(wk.loop.Now) }) != nil {
+		see := func() {
+			win = wk.pools[w.index].Freeze(wk.loop.Now)
+			wk.pools[w.index].AddSplit(w.split)
+		}
+		if wk.visit(ctx, see) != nil {
 			return false
 		}
 		if win != nil {
@@ -284,9 +292,21 @@ func (s *Server) describe(w *watcher, st *hotkey.Status) HotKey {
 	if st.Key != "" {
 		k.Backend = w.pool.Backends[w.pool.Ring.Lookup([]byte(st.Key))].Name
 	}
-	switch c := w.pool.Config.Coalesce; {
-	case c == pool.CoalesceAll, c == pool.CoalesceHot && hot:
-		k.Action = "coalesced"
-	}
+	k.Action = w.action(st.Hash, hot)
 	return k
+}
+
+// action says what is done about a key.
+func (w *watcher) action(hash uint64, hot bool) string {
+	var done []string
+	if c := w.pool.Config.Coalesce; c == pool.CoalesceAll || c == pool.CoalesceHot && hot {
+		done = append(done, "coalesced")
+	}
+	if copies, ok := w.split[hash]; ok {
+		done = append(done, "split")
+		if copies > 1 {
+			done = append(done, strconv.Itoa(copies)+" copies")
+		}
+	}
+	return strings.Join(done, ", ")
 }

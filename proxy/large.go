@@ -6,6 +6,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"mcproxy/internal/budget"
 	"mcproxy/pool"
 	"mcproxy/protocol"
 )
@@ -21,7 +22,7 @@ const (
 
 // claimed is what a session has of the budget for the value that its client has announced.
 type claimed struct {
-	*pool.Claim
+	*budget.Claim
 	state claimState
 }
 

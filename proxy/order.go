@@ -10,17 +10,21 @@ import (
 // fetch that was asked before (Exchange.Alone, Exchange.Waits), and a split value takes several calls: then what comes later
 // waits here.
 
-// overtakes says whether a write must wait for reads of the same client: where values may be split a read takes several calls,
-// and the write would be there before the last. It keeps book of the reads.
+// overtakes says whether a request must wait for others of the same client, where values may be split: a write for reads, because a
+// read takes several calls, and the write would be there before the last; and anything for what is unsure. It keeps book of the reads.
 func (s *session) overtakes(req *protocol.Request) bool {
 	if !s.w.splits {
 		return false
 	}
 	if s.reads == 0 {
-		s.reading, s.blocked = [4]uint64{}, false
+		s.reading = [4]uint64{}
 	}
+	if s.unsure == 0 {
+		s.doubted = [4]uint64{}
+	}
+	s.blocked = s.blocked && s.reads+s.unsure > 0
 	if req.Verb == protocol.FlushAll {
-		return s.reads > 0
+		return s.reads+s.unsure > 0
 	}
 	if len(req.Key) == 0 {
 		return false
@@ -44,10 +48,34 @@ func (s *session) overtakesKey(req *protocol.Request, key []byte) bool {
 			return true
 		}
 	}
+	if s.unsure > 0 && s.doubted[h>>6&3]&bit != 0 {
+		return true
+	}
 	if req.Verb.IsRead() {
 		*word |= bit
 	}
 	return false
+}
+
+// doubt notes an exchange that its pool may begin a second time, when it has seen what stands in the place of a client's value: one
+// that counts, or compares cas numbers. What the client asks of that key later must not come in between.
+func (s *session) doubt(x *pool.Exchange, req *protocol.Request) {
+	if !s.w.splits {
+		return
+	}
+	switch req.Verb {
+	case protocol.CAS, protocol.Incr, protocol.Decr, protocol.MetaArithmetic:
+	case protocol.MetaSet, protocol.MetaDelete:
+		if !protocol.HasFlag(req.MetaFlags, 'C') {
+			return
+		}
+	default:
+		return
+	}
+	h := hotkey.Hash(req.Key)
+	s.doubted[h>>6&3] |= 1 << (h & 63)
+	x.Unsure = true
+	s.unsure++
 }
 
 // do hands a request of one key to its pool.

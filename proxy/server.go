@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"mcproxy/backend"
+	"mcproxy/internal/budget"
 	"mcproxy/pool"
 )
 
@@ -26,7 +27,7 @@ type Server struct {
 	acceptors []*acceptor
 	workers   []*worker
 	watchers  []*watcher
-	budget    *pool.Budget
+	budget    *budget.Budget
 	stopping  chan struct{} // closed when Serve begins to end
 
 	ready    atomic.Bool
@@ -48,7 +49,7 @@ func New(cfg Config, log *zap.Logger) (*Server, error) {
 	if s.routes, err = newRouteTable(cfg); err != nil {
 		return nil, err
 	}
-	s.budget = pool.NewBudget(s.cfg.Assembly, int64(s.cfg.AssemblyWait))
+	s.budget = budget.New(s.cfg.Assembly, int64(s.cfg.AssemblyWait))
 	for i := range cfg.Pools {
 		p, err := pool.NewShared(cfg.Pools[i], s.backendChanged(cfg.Pools[i].Name))
 		if err != nil {

@@ -51,7 +51,9 @@ type session struct {
 	starting   *pool.Exchange // the one that its pool is beginning; not among waits yet
 	reads      int            // pending requests that read
 	reading    [4]uint64      // a bit for each hash that a pending read's key has, where values may be split
-	blocked    bool           // the next request is a write that must not overtake those reads
+	unsure     int            // pending requests that may be begun a second time
+	doubted    [4]uint64      // a bit for each hash that a key of theirs has
+	blocked    bool           // the next request must not overtake those reads, or those
 	window     int            // pending may come up to it
 
 	source   epoll.Source
@@ -242,7 +244,7 @@ func (s *session) consume(data []byte) (used int) {
 
 // mustWait says whether the client has had enough of us for the moment.
 func (s *session) mustWait() bool {
-	return s.waits > 0 || s.claim != nil && s.claim.state == claimWaits || s.blocked && s.reads > 0 || s.pending >= s.window || s.pending*s.usual > maxExpected ||
+	return s.waits > 0 || s.claim != nil && s.claim.state == claimWaits || s.blocked && s.reads+s.unsure > 0 || s.pending >= s.window || s.pending*s.usual > maxExpected ||
 		len(s.out)-s.sent+s.held > maxUnsent || s.flight > maxFlight
 }
 
@@ -321,6 +323,7 @@ func (s *session) begin(req *protocol.Request) {
 		if c := s.claim; c != nil {
 			x.Claim, s.claim = c.Claim, nil
 		}
+		s.doubt(x, req)
 		s.do(x, req)
 		s.passedOn(x, req)
 	}
@@ -432,6 +435,9 @@ func (s *session) Finish(x *pool.Exchange, answer []byte) {
 	}
 	if x.Reads {
 		s.reads--
+	}
+	if x.Unsure {
+		s.unsure--
 	}
 	s.usual += (len(answer) - s.usual) / 4
 	if s.head == x && !keeps(x, answer) {

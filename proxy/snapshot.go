@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"mcproxy/internal/budget"
 	"mcproxy/pool"
 )
 
@@ -30,7 +31,7 @@ type ClientFigures struct {
 }
 
 // BudgetFigures tell of the budget for large values.
-type BudgetFigures = pool.BudgetFigures
+type BudgetFigures = budget.Figures
 
 // SplitFigures count what was done with a pool's large values.
 type SplitFigures = pool.SplitFigures

@@ -187,7 +187,7 @@ func (w *worker) recycle(x *pool.Exchange) {
 	if x.Claim != nil {
 		x.Claim.Drop()
 	}
-	x.To, x.Held, x.Size, x.Done, x.Alone, x.Waits, x.Reads = nil, nil, 0, false, false, false, false
+	x.To, x.Held, x.Size, x.Done, x.Alone, x.Waits, x.Reads, x.Unsure = nil, nil, 0, false, false, false, false, false
 	x.Kept, x.Claim, x.Large, x.Body = nil, nil, nil, nil
 	if w.free >= keepExchanges {
 		x.Next = nil

@@ -6,11 +6,11 @@ import (
 	"mcproxy/protocol"
 )
 
-// An Item is what a client is told of: its own flags and value, and the cas number of the item on the home server (a
-// manifest's, for a split value).
+// An Item is what a client is told of: its own flags and value, and the cas number (for a split value, Manifest.Unique, or that of
+// the manifest).
 type Item struct {
 	Flags  uint32
-	Unique uint64
+	Unique uint64 // 0: not known, or as on the line that AppendMetaHead gets
 	Value  []byte
 }
 
@@ -39,8 +39,8 @@ func (it *Item) AppendValue(dst []byte, verb protocol.Verb, key []byte) []byte {
 
 // AppendMetaHead appends the line of the answer to a client's meta command, CRLF included. line is the line that a backend
 // answered with (Response.Line) when it was asked for the item on the home server with the client's flags and those that
-// AppendMetaFlags added. Size and flags become the item's; what the client did not ask for is left out; all else (cas, ttl,
-// key, opaque, W, X, Z …) stays as it is and where it is, and so do errors. data says that the line begins with VA, because
+// AppendMetaFlags added. Size, flags and cas number become the item's; what the client did not ask for is left out; all
+// else (ttl, key, opaque, W, X, Z …) stays as it is and where it is, and so do errors. data says that the line begins with VA, because
 // the client asked a mg for the value: it and CRLF follow. An Item with a Unique (not 0) was read later than line, and has its
 // own cas number.
 func (it *Item) AppendMetaHead(dst []byte, req *protocol.Request, line []byte) (head []byte, data bool) {
@@ -54,7 +54,7 @@ func (it *Item) AppendMetaHead(dst []byte, req *protocol.Request, line []byte) (
 		_, rest = protocol.NextKey(rest) // the size of what the backend sent
 		fallthrough
 	case "HD":
-		if data = req.Verb == protocol.MetaGet && asked(req.MetaFlags, 'v'); data {
+		if data = req.Verb == protocol.MetaGet && protocol.HasFlag(req.MetaFlags, 'v'); data {
 			dst = append(dst, "VA "...)
 			dst = strconv.AppendUint(dst, uint64(len(it.Value)), 10)
 		} else {
@@ -67,7 +67,7 @@ func (it *Item) AppendMetaHead(dst []byte, req *protocol.Request, line []byte) (
 		letter := token[0]
 		// Small letters are echoes of what was asked for, by the client or for the proxy; but a b comes unasked behind the k of a
 		// key that was stored in base64. W, X and Z the server says by itself.
-		if 'a' <= letter && letter <= 'z' && letter != 'b' && !asked(req.MetaFlags, letter) {
+		if 'a' <= letter && letter <= 'z' && letter != 'b' && !protocol.HasFlag(req.MetaFlags, letter) {
 			continue
 		}
 		dst = append(dst, ' ')
@@ -94,7 +94,7 @@ func (it *Item) AppendMetaHead(dst []byte, req *protocol.Request, line []byte) (
 func AppendMetaFlags(dst, flags []byte, letters string) []byte {
 	dst = append(dst, flags...)
 	for _, letter := range []byte(letters) {
-		if !asked(flags, letter) {
+		if !protocol.HasFlag(flags, letter) {
 			dst = append(dst, ' ', letter)
 		}
 	}
@@ -137,14 +137,4 @@ func ClientFlags(req *protocol.Request) (flags uint32, ok bool) {
 		}
 	}
 	return 0, true
-}
-
-// asked says whether a list of meta flags has that letter.
-func asked(flags []byte, letter byte) bool {
-	for l, _, rest := protocol.NextFlag(flags); l != 0; l, _, rest = protocol.NextFlag(rest) {
-		if l == letter {
-			return true
-		}
-	}
-	return false
 }

@@ -14,6 +14,9 @@ type Manifest struct {
 	Geometry
 	Checksum uint64 // xxhash64 of the whole value
 	Flags    uint32 // the client's own
+	// Unique is the cas number by which clients know the value, if a proxy put the manifest in the place of an item that had it; 0: they
+	// know it by the manifest's own.
+	Unique uint64
 }
 
 // NewManifest describes a value whose Geometry Plan gave. value has g.Length bytes; another length panics.
@@ -36,8 +39,8 @@ func (m *Manifest) Server(index, copy int) int {
 //	 4  1  version
 //	 5  1  kind: manifest or wrapped
 //	 6  8  xxhash64 of what follows, with version and kind as its seed
-//	14     a manifest's fields (16 generation, 4 length, 4 chunk, 2 count, 2 copies, 2 servers, 4 flags, 8 checksum), or the
-//	       wrapped value
+//	14     a manifest's fields (16 generation, 4 length, 4 chunk, 2 count, 2 copies, 2 servers, 4 flags, 8 checksum,
+//	       8 cas number), or the wrapped value
 const (
 	magic        = "\xb7mcp"
 	version      = 1
@@ -48,7 +51,7 @@ const (
 )
 
 // ManifestLen is the length in bytes of every manifest.
-const ManifestLen = headLen + len(Generation{}) + 4 + 4 + 2 + 2 + 2 + 4 + 8
+const ManifestLen = headLen + len(Generation{}) + 4 + 4 + 2 + 2 + 2 + 4 + 8 + 8
 
 // WrapLen is how many bytes longer a wrapped value is than the client's.
 const WrapLen = headLen
@@ -69,6 +72,7 @@ func (m *Manifest) Append(dst []byte) []byte {
 	dst = binary.BigEndian.AppendUint16(dst, uint16(m.Servers))
 	dst = binary.BigEndian.AppendUint32(dst, m.Flags)
 	dst = binary.BigEndian.AppendUint64(dst, m.Checksum)
+	dst = binary.BigEndian.AppendUint64(dst, m.Unique)
 	seal(dst[start:])
 	return dst
 }
@@ -102,6 +106,7 @@ func decodeBody(body []byte, maxValue int) (Manifest, error) {
 	m.Servers = int(binary.BigEndian.Uint16(body[12:]))
 	m.Flags = binary.BigEndian.Uint32(body[14:])
 	m.Checksum = binary.BigEndian.Uint64(body[18:])
+	m.Unique = binary.BigEndian.Uint64(body[26:])
 	if err := m.check(maxValue); err != nil {
 		return Manifest{}, err
 	}

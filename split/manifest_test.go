@@ -55,9 +55,10 @@ func TestManifestBytes(t *testing.T) {
 	}
 	gen := split.Generation{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}
 	m := split.NewManifest(gen, g, value, 24)
+	m.Unique = 258
 	got := hex.EncodeToString(m.Append(nil))
-	const want = "b76d6370" + "01" + "01" + "d43a535f50ce2c89" +
-		"000102030405060708090a0b0c0d0e0f" + "000003e8" + "000000fa" + "0004" + "0001" + "0002" + "00000018" + "8a3a907285a08a17"
+	const want = "b76d6370" + "01" + "01" + "26c634deff2a65ff" +
+		"000102030405060708090a0b0c0d0e0f" + "000003e8" + "000000fa" + "0004" + "0001" + "0002" + "00000018" + "8a3a907285a08a17" + "0000000000000102"
 	if got != want {
 		t.Errorf("manifest is\n%s, want\n%s", got, want)
 	}
@@ -74,6 +75,7 @@ func TestManifestRoundTrip(t *testing.T) {
 	for range 3000 {
 		o := split.Options{Chunk: 1 + r.IntN(4096), Copies: 1 + r.IntN(12), Servers: 1 + r.IntN(40)}
 		m := newManifest(t, r, newValue(r, 1+r.IntN(30_000)), o)
+		m.Unique = r.Uint64() >> r.IntN(65)
 		b := m.Append([]byte("before"))[len("before"):]
 		got, err := split.DecodeManifest(b, m.Length)
 		if err != nil || got != m {

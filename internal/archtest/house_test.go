@@ -52,19 +52,26 @@ var house = []archtest.Row{
 		Uses:    []string{"golang.org/x/sys/unix", "github.com/cespare/xxhash/v2"},
 		Never:   dataPath,
 	},
+	// Bytes that a process may hold at once, shared out among its loops: the sessions of package proxy and the values of package pool
+	// draw on the same.
+	{Package: "internal/budget", May: []string{"internal/buffer", "internal/epoll"}, Never: []string{"net", "os", "time", "context", "log"}},
+	// What a process remembers of keys for all its loops. Package pool would be over its size with it.
+	{Package: "internal/keybook", May: []string{"hotkey"}, Never: []string{"net", "os", "context", "log"}},
 	// One pool as a worker sees it: placement, hot keys, operations over several calls, what a failure answers.
 	{
 		Package: "pool",
-		May:     []string{"protocol", "ring", "hotkey", "split", "replica", "internal/buffer", "internal/epoll", "backend"},
-		Uses:    []string{"github.com/cespare/xxhash/v2"},
-		Never:   dataPath,
+		May: []string{
+			"protocol", "ring", "hotkey", "split", "replica", "internal/buffer", "internal/epoll", "internal/budget", "internal/keybook", "backend",
+		},
+		Uses:  []string{"github.com/cespare/xxhash/v2"},
+		Never: dataPath,
 	},
 	// Listeners, workers, client sessions, routes, snapshots of figures. It sees backends through their pool, and package
 	// backend for its figures and options alone.
 	{
 		Package: "proxy",
 		May: []string{
-			"protocol", "ring", "hotkey", "split", "replica", "internal/buffer", "internal/epoll", "backend", "pool",
+			"protocol", "ring", "hotkey", "split", "replica", "internal/buffer", "internal/epoll", "internal/budget", "backend", "pool",
 		},
 		Uses:  []string{"golang.org/x/sys/unix", "go.uber.org/zap"},
 		Never: dataPath,

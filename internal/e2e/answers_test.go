@@ -80,8 +80,9 @@ func (u unit) data() []byte { return u[bytes.IndexByte(u, '\n')+1:] }
 //   - seconds (ttl, since the last access) may differ by the time that lies between the two servers' clocks;
 //   - the version is the backend's or the proxy's.
 type matcher struct {
-	perKey bool // several servers behind the proxy: one number may stand for several, of different keys
-	splits bool // the proxy splits values: me, and h, speak of what stands on the home server, which the proxy has read before
+	perKey  bool // several servers behind the proxy: one number may stand for several, of different keys
+	splits  bool // the proxy splits values: me, and h, speak of what stands on the home server, which the proxy has read before
+	drilled bool // and rewrites them all the time
 
 	direct map[uniqueID]uint64 // the direct side's number for the proxy's
 	proxy  map[uniqueID]uint64 // and back
@@ -194,6 +195,9 @@ func sameBytes(got, want string) error {
 func (m *matcher) compareDebug(key, got, want string) error {
 	for _, name := range []string{"cas=", "exp=", "la="} {
 		if len(got) > len(name) && len(want) > len(name) && got[:len(name)] == name && want[:len(name)] == name {
+			if name == "cas=" && m.drilled {
+				return nil // the manifest's own, which no client knows the value by
+			}
 			if name == "cas=" {
 				return m.sameUnique(key, got[4:], want[4:])
 			}

@@ -48,6 +48,7 @@ type differential struct {
 	perKey  bool
 	crowd   bool          // others get the clients' keys meanwhile
 	splits  bool          // matcher.splits
+	drilled bool          // matcher.drilled
 	timeout time.Duration // of a batch; 0 is answerTimeout
 }
 
@@ -55,6 +56,7 @@ func (d *differential) stream(seed uint64) *stream {
 	s := newStream(d.service.endpoint, endpointOf(d.direct), d.perKey, d.service.memcached, seed)
 	if d.splits {
 		s.overSplits()
+		s.matcher.drilled = d.drilled
 	}
 	if d.timeout > 0 {
 		s.timeout = d.timeout

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -381,4 +382,79 @@ func TestDrill(t *testing.T) {
 	if f := s.figures(t); f.Promoted < 3 || f.Demoted < 3 {
 		t.Errorf("figures: %d promotions, %d demotions", f.Promoted, f.Demoted)
 	}
+}
+
+// TestByteHotKeyIsSpread lets all ask for one value of 20 KB, which is small enough to be kept whole: it is to be spread over the
+// servers, under the same cas number, and each to bear its part of the bytes.
+func TestByteHotKeyIsSpread(t *testing.T) {
+	if throughMemcached(t) {
+		t.Log("memcached itself finds no hot keys: nothing to check")
+		return
+	}
+	servers := []*memcachedtest.Server{startMemcached(t), startMemcached(t), startMemcached(t), startMemcached(t)}
+	p := poolOf(servers...)
+	p.Split.Enabled = true
+	s := startProxy(t, p)
+	c := s.dial(t)
+	value := fmt.Sprintf("VALUE %s 5 20000\r\n%020000d\r\nEND\r\n", viralKey, 7)
+	c.ask(t, fmt.Sprintf("set %s 5 0 20000\r\n%020000d\r\n", viralKey, 7), "STORED\r\n")
+	before := c.unique(t, viralKey)
+	var ended atomic.Bool
+	var crowd sync.WaitGroup
+	for range 8 {
+		conn := s.dial(t)
+		crowd.Go(func() { // ends when ended is set
+			for !ended.Load() {
+				if got, _, err := conn.exchange([]byte("get " + viralKey + "\r\n")); err != nil || string(got) != value {
+					t.Errorf("%.60q, %v", got, err)
+					return
+				}
+			}
+		})
+	}
+	found := s.waitHotKey(t, true)
+	for deadline := time.Now().Add(answerTimeout); !strings.Contains(found.Action, "split, 4 copies"); found = s.waitHotKey(t, true) {
+		if time.Now().After(deadline) {
+			t.Fatalf("it is not spread: %+v", *found)
+		}
+		time.Sleep(time.Millisecond)
+	}
+	if found.Action != "coalesced, split, 4 copies" || found.Kind != "byte-hot" {
+		t.Errorf("found as %+v", *found)
+	}
+	sent := bytesSent(servers)
+	reads := s.figures(t).Split.Read
+	for deadline := time.Now().Add(answerTimeout); s.figures(t).Split.Read < reads+400; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("it is not read any more")
+		}
+	}
+	ended.Store(true)
+	crowd.Wait()
+	total, most := 0.0, 0.0
+	for i, n := range bytesSent(servers) {
+		total += n - sent[i]
+		most = max(most, n-sent[i])
+	}
+	if most > 1.3*total/4 {
+		t.Errorf("the busiest server has sent %.0f of %.0f bytes", most, total)
+	}
+	if after := c.unique(t, viralKey); after != before {
+		t.Errorf("its cas number was %s and is %s", before, after)
+	}
+	f := s.figures(t).Split
+	t.Logf("%+v; busiest server's bytes over the mean: %.2f", f, most/(total/4))
+	if f.Spread == 0 || f.AheadKept == 0 {
+		t.Errorf("%+v", f)
+	}
+}
+
+// bytesSent is what each memcached has written.
+func bytesSent(servers []*memcachedtest.Server) []float64 {
+	var all []float64
+	for _, mc := range servers {
+		n, _ := strconv.ParseFloat(mc.Stats()["bytes_written"], 64)
+		all = append(all, n)
+	}
+	return all
 }

@@ -24,12 +24,41 @@ func TestDifferentialSplit(t *testing.T) {
 	p := poolOf(servers...)
 	p.Coalesce = pool.CoalesceAll
 	p.Split = pool.SplitConfig{Enabled: true, Threshold: 100, Chunk: 4000}
+	differSplit(t, p, servers)
+}
+
+// TestDifferentialDrill does the same while every key becomes hot and cold again all the time: values are rewritten between any two
+// commands, with other numbers of copies, and chunks are read ahead.
+func TestDifferentialDrill(t *testing.T) {
+	if throughMemcached(t) {
+		t.Log("memcached itself finds no hot keys: nothing to check")
+		return
+	}
+	var servers []*memcachedtest.Server
+	for range 4 {
+		servers = append(servers, startMemcached(t))
+	}
+	p := poolOf(servers...)
+	p.Coalesce = pool.CoalesceAll
+	p.Split = pool.SplitConfig{Enabled: true, Threshold: 1000, Chunk: 4000}
+	p.HotKeys.Window, p.HotKeys.SampleCost, p.HotKeys.Top = int64(10*time.Millisecond), 1, 1000
+	p.HotDrill = 20 * time.Millisecond
+	s := differSplit(t, p, servers)
+	f := s.figures(t)
+	t.Logf("%d promotions; split: %+v", f.Promoted, f.Split)
+	if f.Promoted == 0 || f.Split.Spread == 0 || f.Split.AheadKept == 0 {
+		t.Error("the drill has moved nothing: the test proves nothing about it")
+	}
+}
+
+func differSplit(t *testing.T, p pool.Config, servers []*memcachedtest.Server) *service {
 	s := startProxy(t, p)
 	s.servers = servers
-	d := &differential{name: "TestDifferentialSplit", seed: seed(t), service: s, direct: startMemcached(t, "-I", "8m"), perKey: true, splits: true}
+	d := &differential{name: t.Name(), seed: seed(t), service: s, direct: startMemcached(t, "-I", "8m"), perKey: true, splits: true, drilled: p.HotDrill > 0}
 	alone := *commandsFlag / 5
 	t.Run("one client", func(t *testing.T) { d.run(t, 1, alone) })
 	t.Run("clients", func(t *testing.T) { d.run(t, *clientsFlag, *commandsFlag-alone) })
+	return s
 }
 
 // TestFailedAppendLeavesNoOldValue appends so much that a value has to be split, while its home does not answer, while a backend

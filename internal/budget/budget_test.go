@@ -1,4 +1,4 @@
-package pool_test
+package budget_test
 
 import (
 	"math/rand/v2"
@@ -6,17 +6,17 @@ import (
 	"testing"
 	"time"
 
+	"mcproxy/internal/budget"
 	"mcproxy/internal/epoll"
 	"mcproxy/internal/simnet"
-	"mcproxy/pool"
 )
 
 // purses gives so many loops access to a budget.
-func purses(net *simnet.Net, b *pool.Budget, n int) (list []*pool.Purse, loops []*epoll.Loop) {
+func purses(net *simnet.Net, b *budget.Budget, n int) (list []*budget.Purse, loops []*epoll.Loop) {
 	for range n {
 		loop := net.NewLoop()
 		loops = append(loops, loop)
-		list = append(list, pool.NewPurse(b, loop))
+		list = append(list, budget.NewPurse(b, loop))
 	}
 	return list, loops
 }
@@ -25,10 +25,10 @@ func purses(net *simnet.Net, b *pool.Budget, n int) (list []*pool.Purse, loops [
 // the large one before it, and is not held up by what waits behind it.
 func TestBudgetFirstCome(t *testing.T) {
 	net := simnet.New(1)
-	b := pool.NewBudget(10, int64(time.Second))
+	b := budget.New(10, int64(time.Second))
 	p, _ := purses(net, b, 2)
 	var order []string
-	claim := func(name string, i, n int) *pool.Claim {
+	claim := func(name string, i, n int) *budget.Claim {
 		c, ok := p[i].Claim(n, func(granted bool) {
 			if !granted {
 				name += " in vain"
@@ -76,7 +76,7 @@ func TestBudgetFirstCome(t *testing.T) {
 // TestBudgetExpires lets a claim wait in vain. Who waited behind it is served then.
 func TestBudgetExpires(t *testing.T) {
 	net := simnet.New(1)
-	b := pool.NewBudget(10, int64(time.Second))
+	b := budget.New(10, int64(time.Second))
 	p, loops := purses(net, b, 2)
 	if _, ok := p[0].Claim(9, nil); !ok {
 		t.Fatal("the first claim waits")
@@ -104,7 +104,7 @@ func TestBudgetExpires(t *testing.T) {
 func TestBudgetBounds(t *testing.T) {
 	const limit, claims = 100, 3000
 	net := simnet.New(7)
-	b := pool.NewBudget(limit, int64(50*time.Millisecond))
+	b := budget.New(limit, int64(50*time.Millisecond))
 	p, loops := purses(net, b, 3)
 	rnd := rand.New(rand.NewPCG(7, 7))
 	told, granted, held := 0, 0, 0
@@ -113,7 +113,7 @@ func TestBudgetBounds(t *testing.T) {
 		n, stays, k := 1+rnd.IntN(limit), time.Duration(rnd.Int64N(int64(10*time.Millisecond))), i%len(p)
 		net.After(at, func() {
 			loops[k].Post(func() {
-				var c *pool.Claim
+				var c *budget.Claim
 				begin := func(ok bool) {
 					told++
 					if !ok {
@@ -150,8 +150,8 @@ func TestBudgetBounds(t *testing.T) {
 
 // TestBudgetFilling is about the word that a quarter is in use: one, however many claims say so, and none below.
 func TestBudgetFilling(t *testing.T) {
-	b := pool.NewBudget(1000, int64(time.Second))
-	p := pool.NewPurse(b, simnet.New(1).NewLoop())
+	b := budget.New(1000, int64(time.Second))
+	p := budget.NewPurse(b, simnet.New(1).NewLoop())
 	filling := func() bool {
 		select {
 		case <-b.Filling():

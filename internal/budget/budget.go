@@ -1,13 +1,12 @@
-package pool
+// Package budget bounds the bytes that a process holds at once for what many of its event loops do: who finds none left waits, first
+// come, first served.
+package budget
 
 import (
 	"sync"
 
 	"mcproxy/internal/epoll"
 )
-
-// OutOfMemory is the answer to a request for whose value the budget had no bytes in time.
-const OutOfMemory = "SERVER_ERROR out of memory for large values\r\n"
 
 // A Budget bounds the bytes that a process holds at once for values that are split: while they are received, on their way in
 // chunks, put together, and until clients have taken them. Who finds no bytes left waits; first come, first served, so that neither
@@ -19,12 +18,12 @@ type Budget struct {
 	filling chan struct{} // has room for one word; sent to with mu held
 
 	mu          sync.Mutex
-	figures     BudgetFigures // guarded by mu
-	first, last *Claim        // guarded by mu: those that wait, the oldest first
+	figures     Figures // guarded by mu
+	first, last *Claim  // guarded by mu: those that wait, the oldest first
 }
 
-// BudgetFigures tell of a budget.
-type BudgetFigures struct {
+// Figures tell of a budget.
+type Figures struct {
 	Limit   int64
 	Bytes   int64  // held now
 	Peak    int64  // the most that were ever held at once
@@ -33,13 +32,13 @@ type BudgetFigures struct {
 	Expired uint64 // claims that waited in vain
 }
 
-// NewBudget makes a budget of limit bytes, for which a claim waits so many nanoseconds at most.
-func NewBudget(limit, wait int64) *Budget {
-	return &Budget{limit: limit, wait: wait, filling: make(chan struct{}, 1), figures: BudgetFigures{Limit: limit}}
+// New makes a budget of limit bytes, for which a claim waits so many nanoseconds at most.
+func New(limit, wait int64) *Budget {
+	return &Budget{limit: limit, wait: wait, filling: make(chan struct{}, 1), figures: Figures{Limit: limit}}
 }
 
 // Figures gives the figures of one moment.
-func (b *Budget) Figures() BudgetFigures {
+func (b *Budget) Figures() Figures {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.figures
