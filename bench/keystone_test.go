@@ -114,3 +114,15 @@ func TestKeystoneTokensInAnOpenLoop(t *testing.T) {
 		t.Errorf("%d tokens and %d validations, want as many", f.Issued, f.Validations)
 	}
 }
+
+// TestKeystoneTokensTwice has a run find the lists of one before it, which name the same tokens as the seed is the same.
+func TestKeystoneTokensTwice(t *testing.T) {
+	mc := memcachedtest.Start(t, "-m", "256")
+	cfg := tokens(mc.Addr())
+	cfg.Requests = 500
+	for i := range 2 {
+		if f := run(t, cfg).Keystone; f.Issued == 0 || f.LostUpdates != 0 {
+			t.Errorf("run %d: figures %+v, want tokens and none lost", i+1, f)
+		}
+	}
+}

@@ -338,15 +338,16 @@ func (k *tokenStore) figures(ctx context.Context, get Get) (*KeystoneFigures, er
 	return f, nil
 }
 
-// missing counts the tokens that the list should name and does not.
+// missing counts the tokens that the list should name and does not. It may name some twice: those that an earlier run with the same
+// seed has put there.
 func (u *tokenUser) missing(list []byte) int {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	found := 0
+	found := make(map[tokenID]bool, len(u.named))
 	for ; len(list) >= entryLen; list = list[entryLen:] {
-		if u.named[tokenID(list[:tokenIDLen])] {
-			found++
+		if id := tokenID(list[:tokenIDLen]); u.named[id] {
+			found[id] = true
 		}
 	}
-	return len(u.named) - found
+	return len(u.named) - len(found)
 }
