@@ -42,11 +42,11 @@ func TestValuesOfAnotherProxy(t *testing.T) {
 		for _, command := range []string{
 			"incr K 5", "decr K 50", "incr K 5 noreply", "incr K x", "ma K", "ma K D7 v", "ma K MD v t", "ma K q", "ma K C<cas> v", "ma K T100 t v",
 			"append K 0 0 3\r\nend", "prepend K 0 0 5 noreply\r\nbegin", "ms K 3 MA\r\nend", "ms K 3 MP C<cas>\r\nend", "ms K 200 MA\r\n" + strings.Repeat("x", 200),
-			"cas K 9 0 3 <cas>\r\nnew", "cas K 9 0 3 1\r\nnew", "cas K 9 0 200 <cas>\r\n" + strings.Repeat("y", 200), "cas K 9 0 200 1\r\n" + strings.Repeat("y", 200),
-			"ms K 3 C<cas> F9\r\nnew", "ms K 3 C1 k\r\nnew", "ms K 200 C<cas>\r\n" + strings.Repeat("z", 200), "ms K 3 C1 I\r\nnew", "ms K 200 C1 I T100\r\n" + strings.Repeat("z", 200),
+			"cas K 9 0 3 <cas>\r\nnew", "cas K 9 0 3 99999999\r\nnew", "cas K 9 0 200 <cas>\r\n" + strings.Repeat("y", 200), "cas K 9 0 200 99999999\r\n" + strings.Repeat("y", 200),
+			"ms K 3 C<cas> F9\r\nnew", "ms K 3 C99999999 k\r\nnew", "ms K 200 C<cas>\r\n" + strings.Repeat("z", 200), "ms K 3 C99999999 I\r\nnew", "ms K 200 C99999999 I T100\r\n" + strings.Repeat("z", 200),
 			"set K 9 0 3\r\nnew", "set K 9 0 200\r\n" + strings.Repeat("y", 200), "add K 9 0 3\r\nnew", "add K 9 0 200\r\n" + strings.Repeat("y", 200),
 			"replace K 9 0 3\r\nnew", "ms K 3 MR\r\nnew", "ms K 3 ME\r\nnew",
-			"delete K", "md K q", "md K C<cas>", "md K C1", "md K I", "md K I T100", "md K I C<cas>", "md K I C1",
+			"delete K", "md K q", "md K C<cas>", "md K C99999999", "md K I", "md K I T100", "md K I C<cas>", "md K I C99999999",
 			"touch K 100", "touch K -1", "gat 100 K", "gat 0 K none", "mg K T100 t", "mg K T100 v t f s", "mg K s f v k", "mg K", "mg K N100 v", "mg K R100 v t", "get K K none",
 		} {
 			n++
