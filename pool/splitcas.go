@@ -79,7 +79,11 @@ func (s *splitter) lookAgain(x *Exchange, c *backend.Call, r *protocol.Response)
 	status := r.Status
 	s.p.run(x.affinity, func(o *op) {
 		var st step
-		o.ask(&st, s.home(req.Key), gets(req.Key))
+		if o.ask(&st, s.home(req.Key), gets(req.Key)); st.err != nil { // nobody knows whether it was refused with reason
+			s.spoil(o, req.Key)
+			s.p.fail(x, req, st.err)
+			return
+		}
 		it, found := s.open(&st)
 		again, ok := knownBy(req, &it)
 		if !found || !ok && !(noNumber && it.Kind != split.Plain) {
@@ -105,7 +109,11 @@ func (s *splitter) compare(o *op, req *protocol.Request, it *opened, st *step) {
 			return
 		}
 		var again step
-		o.ask(&again, s.home(req.Key), gets(req.Key))
+		if o.ask(&again, s.home(req.Key), gets(req.Key)); again.err != nil { // nobody knows whether it was refused with reason
+			s.spoil(o, req.Key)
+			st.err = again.err
+			return
+		}
 		next, found := s.open(&again)
 		if !found || next.unique == it.unique {
 			return
