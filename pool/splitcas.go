@@ -86,6 +86,13 @@ func (s *splitter) lookAgain(x *Exchange, c *backend.Call, r *protocol.Response)
 		}
 		it, found := s.open(&st)
 		again, ok := knownBy(req, &it)
+		if st.status == protocol.StatusMiss { // gone since: the backend says so in its words
+			x.again = true
+			waits := x.Waits
+			s.p.begin(x, req, x.affinity)
+			x.Waits = waits
+			return
+		}
 		if !found || !ok && !(noNumber && it.Kind != split.Plain) {
 			x.pass(status, answer[:len(answer)-2], answer)
 			return
@@ -112,6 +119,10 @@ func (s *splitter) compare(o *op, req *protocol.Request, it *opened, st *step) {
 		if o.ask(&again, s.home(req.Key), gets(req.Key)); again.err != nil { // nobody knows whether it was refused with reason
 			s.spoil(o, req.Key)
 			st.err = again.err
+			return
+		}
+		if again.status == protocol.StatusMiss { // gone since: the backend says so in its words
+			o.ask(st, s.home(req.Key), req)
 			return
 		}
 		next, found := s.open(&again)
