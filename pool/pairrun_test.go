@@ -71,6 +71,19 @@ func runPairs(from, count uint64, broken breakage, each func(w *pair)) (failed u
 	return failed, w, wrong
 }
 
+// TestTwoProxiesFound runs the seeds again that have shown something wrong in code that is mended since, and are rarer than what every run
+// of TestTwoProxies meets.
+func TestTwoProxiesFound(t *testing.T) {
+	for seed, what := range map[uint64]string{
+		40655:  "a comparison that could not be looked into was refused for good",
+		109690: "a comparison with an item that was gone said EXISTS",
+	} {
+		if w, wrong := runPair(seed, breakage{}); wrong != "" {
+			t.Errorf("seed %d (%s): %s\n%s", seed, what, wrong, w.story())
+		}
+	}
+}
+
 // TestTwoProxies simulates two processes over the same servers, with crashes of either, evictions, damaged chunks, lost conns, and servers that
 // stop, die and are flushed, and checks that every answer makes sense: see checker.
 func TestTwoProxies(t *testing.T) {

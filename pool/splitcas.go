@@ -86,18 +86,14 @@ func (s *splitter) lookAgain(x *Exchange, c *backend.Call, r *protocol.Response)
 		}
 		it, found := s.open(&st)
 		again, ok := knownBy(req, &it)
-		if st.status == protocol.StatusMiss { // gone since: the backend says so in its words
-			x.again = true
-			waits := x.Waits
-			s.p.begin(x, req, x.affinity)
-			x.Waits = waits
-			return
-		}
-		if !found || !ok && !(noNumber && it.Kind != split.Plain) {
+		switch {
+		case st.status == protocol.StatusMiss: // gone since: the backend says so in its words
+		case !found, !ok && !(noNumber && it.Kind != split.Plain):
 			x.pass(status, answer[:len(answer)-2], answer)
 			return
+		default:
+			s.p.Shared.splitKeys.Add(req.Key)
 		}
-		s.p.Shared.splitKeys.Add(req.Key)
 		x.again = true
 		waits := x.Waits
 		s.p.begin(x, again, x.affinity)
