@@ -68,7 +68,7 @@
 // # Costs and lives
 //
 // A key that is None in a fresh view costs nothing but looking (Sight.Plain) and, when a write is answered, looking at the time
-// (Write.StartWritten for the rest). A hot write takes two round trips; in strict mode four, and one more of each kind
+// (Write.StartWritten for the rest). A hot write takes two round trips; in strict mode five, and one more of each kind
 // for each other writer that got between. Machines belong to who made them; a Sight may be read by anybody. What they give out is the
 // caller's, and answers' bytes are not kept, but for a copy that was read, which points into its answer.
 package replica
