@@ -36,34 +36,36 @@ type Backend struct {
 	// Immutable after New.
 	Name    string
 	Address string
-	Options Options
+	server  string // as the ledger knows it
 	addr    epoll.Address
 	notify  func(b *Backend, s State, cause error)
-	down    *Error // what a call gets at once; made once, so that a dead backend costs no garbage
+	journal *Journal // of the server: another Backend may have the same
+	down    *Error   // what a call gets at once; made once, so that a dead backend costs no garbage
 	held    *Error
 	waits   *Error
 	busy    *Error
 
 	// Atomic.
+	options atomic.Pointer[Options]
 	state   atomic.Uint32
 	fails   atomic.Int32 // consecutive connect errors and timeouts
 	version atomic.Pointer[string]
 	keeper  atomic.Pointer[keeper]
-
-	journal journal
 }
 
 // New describes a backend; nothing is connected. network is "tcp" (address "host:port") or "unix" (address a path). A host
 // name is resolved here, once. notify, which may be nil, is told of each change of state, from any goroutine; it must not
 // block.
 func New(name, network, address string, o Options, notify func(b *Backend, s State, cause error)) (*Backend, error) {
-	b := &Backend{Name: name, Address: address, Options: o.WithDefaults(), notify: notify}
+	return new(Ledger).New(name, network, address, o, notify)
+}
+
+func describe(name, network, address string, notify func(b *Backend, s State, cause error)) (*Backend, error) {
+	b := &Backend{Name: name, Address: address, server: serverID(network, address), notify: notify}
 	var err error
 	if b.addr, err = resolve(network, address); err != nil {
 		return nil, fmt.Errorf("backend %s: %w", name, err)
 	}
-	b.addr.Keepalive = b.Options.Keepalive
-	b.journal.limit = b.Options.JournalLimit
 	b.down = &Error{Backend: name, Err: ErrDown}
 	b.held = &Error{Backend: name, Err: ErrHeld}
 	b.waits = &Error{Backend: name, Err: ErrUnsettled}
@@ -94,6 +96,15 @@ func resolve(network, address string) (epoll.Address, error) {
 		sa.ZoneId = uint32(ifi.Index)
 	}
 	return epoll.Address{Sockaddr: sa, Family: unix.AF_INET6}, nil
+}
+
+// Options are the limits in force, without zeros.
+func (b *Backend) Options() *Options { return b.options.Load() }
+
+// SetOptions changes the limits. Calls that were sent keep their deadlines. How many conns there are changes with Pipeline.Adapt.
+func (b *Backend) SetOptions(o Options) {
+	o = o.WithDefaults()
+	b.options.Store(&o)
 }
 
 // State is the backend's present state.
@@ -137,7 +148,7 @@ func (b *Backend) transition(from, to State, cause error) bool {
 
 // failure counts one connect error, or one conn's timeouts of a moment.
 func (b *Backend) failure(cause error) {
-	if b.fails.Add(1) >= int32(b.Options.FailureLimit) {
+	if b.fails.Add(1) >= int32(b.Options().FailureLimit) {
 		b.transition(StateUp, StateDown, cause)
 	}
 }

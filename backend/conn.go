@@ -322,7 +322,7 @@ func (c *conn) sendDelete(d *debt) {
 // deletes, the conn is kept for their sake.
 func (c *conn) setAside(now int64) {
 	c.state = connAside
-	c.asideBy = now + int64(15*c.p.Backend.Options.StallTimeout)
+	c.asideBy = now + int64(15*c.p.Backend.Options().StallTimeout)
 	c.p.forget(c)
 	owes := false
 	for i := 0; i < c.calls.n; i++ {
@@ -366,7 +366,7 @@ func (c *conn) fail(cause error) {
 			continue
 		}
 		confirm := 1
-		if sent && p.Backend.Options.Mutant != DeletesOnce {
+		if sent && p.Backend.Options().Mutant != DeletesOnce {
 			confirm = 2
 		}
 		if owed := p.fail(call, c.request(call), &Error{Backend: p.Backend.Name, Sent: sent, Err: cause}, confirm); owed != nil {
@@ -386,7 +386,7 @@ func (c *conn) due() int64 {
 	case c.state == connAside:
 		return c.asideBy
 	case c.stalled != 0:
-		return c.stalled + int64(c.p.Backend.Options.StallTimeout)
+		return c.stalled + int64(c.p.Backend.Options().StallTimeout)
 	}
 	return 0
 }

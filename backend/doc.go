@@ -19,4 +19,7 @@
 //   - it was never sent: on a new conn, before the backend counts as up again.
 //
 // The keeper, on one loop of the process, probes a backend that is down and sends those deletes.
+//
+// The journal is the server's, and the Ledger keeps it by the server's address: when a Backend is retired, its successor under
+// whatever name, in this process or the next, goes on with the same debts.
 package backend

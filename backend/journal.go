@@ -2,6 +2,7 @@ package backend
 
 import (
 	"encoding/base64"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -9,16 +10,18 @@ import (
 	"mcproxy/protocol"
 )
 
-// journal holds the keys whose last write was missed. While a key is in it nobody reads or writes it (Pipeline.admit).
-type journal struct {
-	limit int          // immutable: keys
-	size  atomic.Int64 // keys; read on the data path before anything is locked
+// A Journal holds the keys whose last write a server missed. While a key is in it nobody reads or writes it there (Pipeline.admit). It
+// is the server's, whatever pools use that, and outlives the Backends that do (Ledger).
+type Journal struct {
+	size atomic.Int64 // keys; read on the data path before anything is locked
 
-	mu     sync.Mutex
-	debts  map[string]owed // guarded by mu: by key
-	queue  []*debt         // guarded by mu: debts for the keeper
-	missed uint64          // guarded by mu
-	epoch  uint64          // guarded by mu: drop raises it; older debts count no more
+	mu         sync.Mutex
+	debts      map[string]owed // guarded by mu: by key
+	queue      []*debt         // guarded by mu: debts for a keeper
+	keepers    []*keeper       // guarded by mu: who may pay them
+	missed     uint64          // guarded by mu
+	epoch      uint64          // guarded by mu: drop raises it; older debts count no more
+	overflowed bool            // guarded by mu: a write was missed for whose key there was no room
 }
 
 // owed is what the journal knows of a key.
@@ -30,7 +33,8 @@ type owed struct {
 
 // A debt is one missed write: the deletes that its key still needs. It is the owner of the call that deletes.
 type debt struct {
-	b       *Backend
+	b       *Backend // who missed it, or is to pay it; nil: nobody yet
+	j       *Journal
 	key     string
 	epoch   uint64
 	confirm int           // deletes still to be confirmed: 1, or 2 with Settle between them
@@ -38,7 +42,7 @@ type debt struct {
 	due     int64         // the keeper's own: Loop time at which that is over
 }
 
-func (j *journal) has(key []byte) bool {
+func (j *Journal) has(key []byte) bool {
 	if j.size.Load() == 0 {
 		return false
 	}
@@ -51,7 +55,7 @@ func (j *journal) has(key []byte) bool {
 // refuse has a key of the journal deleted once more, because a write of it is turned away: what the key's delete has left
 // there may not stay. While a key is in the journal nothing is written to it but by calls that were sent before; so this
 // is needed as long as those may be answered, and not later, or a key that is written all the time would never leave.
-func (j *journal) refuse(key []byte, now int64, patience time.Duration) {
+func (j *Journal) refuse(key []byte, now int64, patience time.Duration) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if o, known := j.debts[string(key)]; known && !o.again && now-o.since <= int64(patience) {
@@ -61,7 +65,7 @@ func (j *journal) refuse(key []byte, now int64, patience time.Duration) {
 }
 
 // add records a missed write at a Loop time. It is false when the journal is full: then the backend must not serve any more.
-func (j *journal) add(b *Backend, key []byte, confirm int, now int64) (*debt, bool) {
+func (j *Journal) add(b *Backend, key []byte, confirm int, now int64) (*debt, bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.missed++
@@ -71,7 +75,8 @@ func (j *journal) add(b *Backend, key []byte, confirm int, now int64) (*debt, bo
 	k := string(key)
 	o, known := j.debts[k]
 	if !known {
-		if len(j.debts) >= j.limit {
+		if len(j.debts) >= b.Options().JournalLimit {
+			j.overflowed = true
 			return nil, false
 		}
 		o.since = now
@@ -79,11 +84,11 @@ func (j *journal) add(b *Backend, key []byte, confirm int, now int64) (*debt, bo
 	o.missed++
 	j.debts[k] = o
 	j.size.Store(int64(len(j.debts)))
-	return &debt{b: b, key: k, epoch: j.epoch, confirm: confirm}, true
+	return &debt{b: b, j: j, key: k, epoch: j.epoch, confirm: confirm}, true
 }
 
 // settle ends a debt, and says whether the keeper has another one of the key instead.
-func (j *journal) settle(d *debt) (more bool) {
+func (j *Journal) settle(d *debt) (more bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if d.epoch != j.epoch {
@@ -97,7 +102,7 @@ func (j *journal) settle(d *debt) (more bool) {
 	case o.again:
 		o.missed, o.again = 1, false
 		j.debts[d.key] = o
-		j.queue = append(j.queue, &debt{b: d.b, key: d.key, epoch: d.epoch, confirm: 1})
+		j.queue = append(j.queue, &debt{b: d.b, j: j, key: d.key, epoch: d.epoch, confirm: 1})
 		return true
 	default:
 		delete(j.debts, d.key)
@@ -109,35 +114,111 @@ func (j *journal) settle(d *debt) (more bool) {
 	return false
 }
 
-// leave gives a debt to the keeper, to be sent when delay has passed.
-func (j *journal) leave(d *debt, delay time.Duration) {
+// leave gives a debt to a keeper, to be sent when delay has passed.
+func (j *Journal) leave(d *debt, delay time.Duration) {
 	j.mu.Lock()
 	d.delay = delay
 	if d.epoch == j.epoch {
 		j.queue = append(j.queue, d)
 	}
 	j.mu.Unlock()
-	d.b.kick()
+	j.kick()
 }
 
-// take gives the debts left since the last take.
-func (j *journal) take() []*debt {
+// kick makes the keepers look at their work.
+func (j *Journal) kick() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for _, k := range j.keepers {
+		k.kick()
+	}
+}
+
+// take gives a keeper the debts left since the last take.
+func (j *Journal) take(k *keeper) []*debt {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	left := j.queue
 	j.queue = nil
+	for _, d := range left {
+		d.b = k.b
+	}
 	return left
 }
 
-func (j *journal) drop() {
+// hire adds a keeper.
+func (j *Journal) hire(k *keeper) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.debts, j.queue = nil, nil
+	j.keepers = append(j.keepers, k)
+}
+
+// dismiss takes a keeper's debts back, for others.
+func (j *Journal) dismiss(k *keeper) {
+	j.mu.Lock()
+	j.keepers = slices.DeleteFunc(j.keepers, func(o *keeper) bool { return o == k })
+	for _, d := range k.debts {
+		if d.epoch == j.epoch {
+			j.queue = append(j.queue, d)
+		}
+	}
+	k.debts = nil
+	j.mu.Unlock()
+	j.kick()
+}
+
+func (j *Journal) drop() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.debts, j.queue, j.overflowed = nil, nil, false
 	j.epoch++
 	j.size.Store(0)
 }
 
-func (j *journal) figures() (keys int, missed uint64) {
+// overflow drops the keys: there are too many.
+func (j *Journal) overflow() {
+	j.drop()
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.overflowed = true
+}
+
+func (j *Journal) isOverflowed() bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.overflowed
+}
+
+// keys gives a copy of the keys.
+func (j *Journal) keys() [][]byte {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	var keys [][]byte
+	for k := range j.debts {
+		keys = append(keys, []byte(k))
+	}
+	return keys
+}
+
+// restore adds keys whose writes another process has missed.
+func (j *Journal) restore(keys [][]byte) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for _, key := range keys {
+		k := string(key)
+		if _, known := j.debts[k]; known {
+			continue
+		}
+		if j.debts == nil {
+			j.debts = make(map[string]owed)
+		}
+		j.debts[k] = owed{missed: 1}
+		j.queue = append(j.queue, &debt{j: j, key: k, epoch: j.epoch, confirm: 2})
+	}
+	j.size.Store(int64(len(j.debts)))
+}
+
+func (j *Journal) figures() (keys int, missed uint64) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return len(j.debts), j.missed
@@ -171,14 +252,14 @@ func (d *debt) Answer(_ *Call, r *protocol.Response, _ []byte) error {
 	switch r.Status {
 	case protocol.StatusDeleted, protocol.StatusNotFound, protocol.StatusOK:
 		if d.confirm--; d.confirm == 0 {
-			if d.b.journal.settle(d) {
-				d.b.kick()
+			if d.j.settle(d) {
+				d.j.kick()
 			}
 			return nil
 		}
-		d.b.journal.leave(d, d.b.Options.Settle)
+		d.j.leave(d, d.b.Options().Settle)
 	default: // SERVER_ERROR and the like: it may still hold the old value
-		d.b.journal.leave(d, d.b.Options.Settle)
+		d.j.leave(d, d.b.Options().Settle)
 	}
 	return nil
 }
@@ -186,8 +267,8 @@ func (d *debt) Answer(_ *Call, r *protocol.Response, _ []byte) error {
 // Fail takes a journalled delete that got no answer. It lay behind the write on its conn if that stood; on any other conn the
 // order is the server's choice, so two deletes are needed from here on.
 func (d *debt) Fail(*Call, []byte, *Error) {
-	if d.b.Options.Mutant != ForgetsConn {
+	if d.b.Options().Mutant != ForgetsConn {
 		d.confirm = 2
 	}
-	d.b.journal.leave(d, 0)
+	d.j.leave(d, 0)
 }

@@ -45,13 +45,17 @@ func (b *Backend) Keep(loop *epoll.Loop) {
 	k.pipe.conns = k.pipe.conns[:1]
 	k.alarm = loop.NewAlarm(k)
 	b.keeper.Store(k)
+	b.journal.hire(k)
 	k.probe()
+	k.kick() // there may be debts from before
 }
 
-// Unkeep ends the keeper's conn; call it from the keeper's loop.
+// Unkeep ends the keeper and its conn; call it from the keeper's loop. What the journal holds stays there.
 func (b *Backend) Unkeep() {
 	if k := b.keeper.Swap(nil); k != nil {
 		k.pipe.Close()
+		k.alarm.Remove()
+		b.journal.dismiss(k)
 	}
 }
 
@@ -71,7 +75,7 @@ func (k *keeper) Expire(now int64) (next int64) {
 	if k.b.keeper.Load() != k {
 		return 0
 	}
-	for _, d := range k.b.journal.take() {
+	for _, d := range k.b.journal.take(k) {
 		d.due = now + int64(d.delay)
 		k.debts = append(k.debts, d)
 	}
@@ -110,7 +114,7 @@ func (k *keeper) nurse(now int64) (next int64) {
 
 // schedule sets the time of the next probe: each wait is twice the last, and somewhere in its second half.
 func (k *keeper) schedule(now int64) {
-	o := k.b.Options
+	o := k.b.Options()
 	k.wait = min(max(2*k.wait, o.ProbeInterval), o.ProbeMax)
 	k.nextProbe = now + int64(k.wait/2) + k.jitter.Int64N(int64(k.wait/2)+1)
 }
@@ -123,7 +127,7 @@ func (k *keeper) probe() {
 		return
 	}
 	k.probing = true
-	k.pipe.sendInternal(cn, k, appendVersion, int64(k.b.Options.StallTimeout))
+	k.pipe.sendInternal(cn, k, appendVersion, int64(k.b.Options().StallTimeout))
 }
 
 // Answer takes a probe's answer.
@@ -152,7 +156,7 @@ func (k *keeper) pay(now int64) (next int64) {
 		if d.due <= now && k.open < replayBatch && k.send(d) {
 			continue
 		}
-		at := max(d.due, now+int64(k.b.Options.ProbeInterval))
+		at := max(d.due, now+int64(k.b.Options().ProbeInterval))
 		if d.due <= now && k.open >= replayBatch {
 			at = 0 // an answer will bring the keeper back
 		}
@@ -176,7 +180,7 @@ func (k *keeper) send(d *debt) bool {
 		return false
 	}
 	k.open++
-	k.pipe.sendInternal(cn, &payment{k, d}, d.appendDelete, int64(k.b.Options.StallTimeout))
+	k.pipe.sendInternal(cn, &payment{k, d}, d.appendDelete, int64(k.b.Options().StallTimeout))
 	return true
 }
 

@@ -2,6 +2,7 @@ package backend
 
 import (
 	"bytes"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -39,7 +40,7 @@ type Figures struct {
 
 // NewPipeline gives loop its own conns to b. They are opened as calls need them.
 func NewPipeline(b *Backend, loop *epoll.Loop) *Pipeline {
-	p := &Pipeline{Backend: b, loop: loop, conns: make([]*conn, b.Options.Connections)}
+	p := &Pipeline{Backend: b, loop: loop, conns: make([]*conn, b.Options().Connections)}
 	p.alarm = loop.NewAlarm(p)
 	return p
 }
@@ -51,7 +52,7 @@ func (p *Pipeline) Send(c *Call, req *protocol.Request, affinity uint32) *Error 
 }
 
 // Deadline is the Loop time by which a call that is sent now must be answered.
-func (p *Pipeline) Deadline() int64 { return p.loop.Now + int64(p.Backend.Options.Timeout) }
+func (p *Pipeline) Deadline() int64 { return p.loop.Now + int64(p.Backend.Options().Timeout) }
 
 // SendBy is Send for a request that has waited already: it must be answered by deadline, a Loop time.
 func (p *Pipeline) SendBy(c *Call, req *protocol.Request, affinity uint32, deadline int64) *Error {
@@ -106,7 +107,7 @@ func (p *Pipeline) admit(v protocol.Verb, key []byte, affinity uint32) (*conn, *
 	case key != nil && b.journal.has(key):
 		p.Figures.Failures++
 		if v.IsWrite() {
-			b.journal.refuse(key, p.loop.Now, 2*b.Options.Timeout) // twice: a busy loop may be late
+			b.journal.refuse(key, p.loop.Now, 2*b.Options().Timeout) // twice: a busy loop may be late
 		}
 		return nil, b.waits // and in the journal it is
 	case s == StateDown:
@@ -136,7 +137,7 @@ func (p *Pipeline) conn(affinity uint32) (*conn, *Error) {
 	}
 	i := int(affinity) % len(p.conns)
 	if cn := p.conns[i]; cn != nil {
-		if cn.calls.n >= p.Backend.Options.MaxPending || len(cn.out) >= p.Backend.Options.MaxPendingBytes {
+		if cn.calls.n >= p.Backend.Options().MaxPending || len(cn.out) >= p.Backend.Options().MaxPendingBytes {
 			return nil, p.Backend.busy
 		}
 		return cn, nil
@@ -146,7 +147,9 @@ func (p *Pipeline) conn(affinity uint32) (*conn, *Error) {
 
 func (p *Pipeline) open(i int) (*conn, *Error) {
 	p.Figures.Connects++
-	fd, errno := p.loop.Kernel.Connect(p.Backend.addr)
+	addr := p.Backend.addr
+	addr.Keepalive = p.Backend.Options().Keepalive
+	fd, errno := p.loop.Kernel.Connect(addr)
 	if errno != 0 && errno != unix.EINPROGRESS {
 		return nil, p.noConn(errno)
 	}
@@ -155,7 +158,7 @@ func (p *Pipeline) open(i int) (*conn, *Error) {
 	if errno == unix.EINPROGRESS {
 		cn.state = connConnecting
 		want = epoll.Out
-		cn.connectBy = p.loop.Now + int64(p.Backend.Options.ConnectTimeout)
+		cn.connectBy = p.loop.Now + int64(p.Backend.Options().ConnectTimeout)
 		p.alarm.Set(cn.connectBy)
 	}
 	var err error
@@ -318,12 +321,49 @@ func (p *Pipeline) Conns() (conns, pending int) {
 	return conns, pending
 }
 
-// Close ends all conns; calls on them fail, and so do later ones.
+// Close ends all conns for good; calls on them fail, and so do later ones.
 func (p *Pipeline) Close() {
 	p.closed = true
+	p.hangUp()
+	p.alarm.Remove()
+}
+
+// HangUp ends all conns, so that every write without an answer is in the journal. Later calls open new ones.
+func (p *Pipeline) HangUp() {
+	was := p.closed
+	p.closed = true // what was on them is not sent again
+	p.hangUp()
+	p.closed = was
+}
+
+func (p *Pipeline) hangUp() {
 	for _, cn := range append(append([]*conn(nil), p.conns...), p.aside...) {
 		if cn != nil {
 			cn.fail(ErrShutdown)
+		}
+	}
+}
+
+// Adapt follows a change of Options.Connections. The calls on conns that are too many are answered before those end. Requests
+// that must stay in order must not be on their way, as their conns may be others from now on.
+func (p *Pipeline) Adapt() {
+	n := p.Backend.Options().Connections
+	if n >= len(p.conns) {
+		p.conns = append(p.conns, make([]*conn, n-len(p.conns))...)
+		return
+	}
+	surplus := slices.Clone(p.conns[n:])
+	p.conns = slices.Clone(p.conns[:n])
+	for _, cn := range surplus {
+		switch {
+		case cn == nil:
+		case cn.state == connConnecting, cn.calls.n == 0:
+			cn.fail(ErrClosed)
+		default:
+			cn.state = connAside
+			cn.asideBy = p.loop.Now + int64(15*p.Backend.Options().StallTimeout)
+			p.aside = append(p.aside, cn)
+			p.alarm.Set(cn.asideBy)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package epoll
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -127,6 +128,7 @@ type Alarm struct {
 	loop *Loop
 	t    Timer
 	due  int64 // 0: not set
+	gone bool  // it was removed
 }
 
 // NewAlarm adds a timer to the loop, not set.
@@ -138,13 +140,21 @@ func (l *Loop) NewAlarm(t Timer) *Alarm {
 
 // Set makes the alarm go off at the time at, or earlier if it was set to earlier.
 func (a *Alarm) Set(at int64) {
-	if a.due != 0 && a.due <= at {
+	if a.due != 0 && a.due <= at || a.gone {
 		return
 	}
 	a.due = at
 	if a.loop.nextDue == 0 || at < a.loop.nextDue {
 		a.loop.nextDue = at
 	}
+}
+
+// Remove takes the alarm out of the loop: it never goes off again.
+func (a *Alarm) Remove() {
+	l := a.loop
+	a.due, a.gone = 0, true
+	// A new list, because expire may be on its way through the old one.
+	l.timers = slices.DeleteFunc(slices.Clone(l.timers), func(o *Alarm) bool { return o == a })
 }
 
 // Post has fn run by the loop, after the events of a turn. It says whether it will be: a loop whose Run has ended takes

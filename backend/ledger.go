@@ -1,0 +1,156 @@
+package backend
+
+import (
+	"maps"
+	"slices"
+	"sync"
+)
+
+// A Ledger is what a process remembers of servers, by their addresses, for longer than it uses them: the journals of what they missed,
+// and whether they were up. A server that is taken out of the configuration and put back, under whatever name and in whatever pool, comes back as it left; and a
+// process that takes another's place begins with what that knew. It is safe for concurrent use; the zero value is empty.
+type Ledger struct {
+	mu      sync.Mutex
+	entries map[string]*entry // guarded by mu: by Record.Server
+	order   uint64            // guarded by mu: counts retirements
+}
+
+// entry is one server's. The ledger's mu guards it.
+type entry struct {
+	journal *Journal
+	users   []*Backend
+	state   State  // in which the last user left it
+	version string // as the last user knew it
+	retired uint64 // when the last user left, in the ledger's order
+}
+
+// Bounds of what is remembered of servers that nobody uses.
+const (
+	maxJournals = 32   // with their keys; of one more, only that it must be held is remembered
+	maxServers  = 4096 // at all
+)
+
+// A Record is what a ledger says of one server.
+type Record struct {
+	Server  string   // network and address: "tcp 127.0.0.1:11211"
+	State   State    // StateHeld: it missed more than Keys
+	Version string   // as Backend.Version
+	Keys    [][]byte // missed writes that are not made good; any bytes
+}
+
+func serverID(network, address string) string { return network + " " + address }
+
+// New is the package's New for a server that the ledger may know.
+func (l *Ledger) New(name, network, address string, o Options, notify func(b *Backend, s State, cause error)) (*Backend, error) {
+	b, err := describe(name, network, address, notify)
+	if err != nil {
+		return nil, err
+	}
+	b.SetOptions(o)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	e := l.entry(b.server)
+	if len(e.users) > 0 { // another pool's view says nothing of this one's
+		e.state = StateUp
+	}
+	e.users = append(e.users, b)
+	b.journal = e.journal
+	if e.version != "" {
+		v := e.version
+		b.version.Store(&v)
+	}
+	if e.journal.isOverflowed() {
+		e.state = StateHeld
+	}
+	b.state.Store(uint32(e.state))
+	return b, nil
+}
+
+// entry gives a server's entry, a new one if there is none. The caller holds mu.
+func (l *Ledger) entry(server string) *entry {
+	e := l.entries[server]
+	if e == nil {
+		e = &entry{journal: new(Journal)}
+		if l.entries == nil {
+			l.entries = make(map[string]*entry)
+		}
+		l.entries[server] = e
+	}
+	return e
+}
+
+// Retire notes that a Backend is not used any more: its keeper has ended, and its pipelines are closed. What it missed is remembered.
+func (l *Ledger) Retire(b *Backend) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	e := l.entries[b.server]
+	if e == nil {
+		return
+	}
+	e.users = slices.DeleteFunc(e.users, func(o *Backend) bool { return o == b })
+	if len(e.users) > 0 {
+		return
+	}
+	e.state, e.version = b.State(), b.Version()
+	l.order++
+	e.retired = l.order
+	l.prune()
+}
+
+// prune forgets what need not be remembered, and what there is no room for. The caller holds mu.
+func (l *Ledger) prune() {
+	var idle []string
+	for server, e := range l.entries {
+		switch keys, _ := e.journal.figures(); {
+		case len(e.users) > 0:
+		case keys == 0 && e.state == StateUp && !e.journal.isOverflowed():
+			delete(l.entries, server)
+		default:
+			idle = append(idle, server)
+		}
+	}
+	slices.SortFunc(idle, func(a, b string) int { return int(int64(l.entries[b].retired) - int64(l.entries[a].retired)) }) // the latest first
+	for i, server := range idle {
+		if i >= maxServers {
+			delete(l.entries, server)
+		} else if i >= maxJournals {
+			l.entries[server].journal.overflow()
+		}
+	}
+}
+
+// Records gives all that is known, ordered by server.
+func (l *Ledger) Records() []Record {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var all []Record
+	for _, server := range slices.Sorted(maps.Keys(l.entries)) {
+		e := l.entries[server]
+		r := Record{Server: server, State: e.state, Version: e.version, Keys: e.journal.keys()}
+		for i, b := range e.users {
+			if i == 0 || b.State() < r.State { // who gets through to it is right
+				r.State, r.Version = b.State(), b.Version()
+			}
+		}
+		if e.journal.isOverflowed() {
+			r.State = StateHeld
+		}
+		all = append(all, r)
+	}
+	return all
+}
+
+// Restore takes another process's Records over, before any Backend is made. Each key's write may still be on its way to the server, in
+// a conn of that process: so it gets two deletes, as if its conn had broken.
+func (l *Ledger) Restore(records []Record) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, r := range records {
+		e := l.entry(r.Server)
+		e.state, e.version = r.State, r.Version
+		e.journal.restore(r.Keys)
+		if r.State == StateHeld {
+			e.journal.overflow()
+		}
+	}
+}
