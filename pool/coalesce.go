@@ -228,7 +228,9 @@ func (f *fetch) deliver(answer []byte, l *Large) {
 	for x := f.first; x != nil; {
 		next := x.joined
 		x.joined = nil
-		x.Large = l
+		if l != nil {
+			x.Cold, x.Large = true, l
+		}
 		x.To.Finish(x, answer)
 		x = next
 	}

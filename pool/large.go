@@ -44,7 +44,7 @@ func plain(answer []byte) *Large { return &Large{Bytes: answer, refs: 1} }
 
 // finishLarge gives an exchange its answer.
 func (x *Exchange) finishLarge(l *Large) {
-	x.Large = l
+	x.Cold, x.Large = true, l
 	x.To.Finish(x, l.Bytes)
 }
 

@@ -75,46 +75,57 @@ type Requester interface {
 }
 
 // An Exchange is one client request with a pool, from the request to its answer. The zero value is ready for use, and so is
-// one that was finished.
+// one that was finished and forgotten.
 type Exchange struct {
+	// What every request uses comes first, in two cache lines: of thousands under way, each is fetched from afar. Cold says that something
+	// behind them may be set.
+
 	// To gets the answer. Set it before the exchange is begun; it may be changed until it is finished.
 	To Requester
-	// Next, Held, Kept, Size, Done, Reads, Unsure and Claim are the requester's own: its queue, an answer that must wait for its turn, or is
-	// large, how many bytes of value the request has, whether it reads, whether it may be begun twice, what it has of the budget, what its value lies in.
+	// Next, Size, Done, Reads and Unsure are the requester's own, and Held, Kept, Claim and Body too: its queue, how many bytes of value the
+	// request has, whether the answer is there, whether it reads, whether it may be begun twice; the answer that must wait for its turn, or is
+	// large, what it has of the budget, what its value lies in.
 	Next   *Exchange
-	Held   []byte
-	Kept   *Large
+	call   backend.Call
+	pool   *Pool
 	Size   int
 	Done   bool
 	Reads  bool
 	Unsure bool
-	Claim  *budget.Claim
-	Body   []byte
-	// Large is set when Finish is called with a large answer: its bytes, which the requester may retain instead of copying them.
-	Large *Large
-
+	// Cold must be set by whoever sets Held, Kept, Claim or Body. Lent says that Held is a part of another buffer.
+	Cold, Lent bool
 	// Alone keeps a get from sharing a fetch with others: its client has unanswered writes. Set it before the exchange is begun.
 	Alone bool
 	// Waits is set by Do: what the client asks later must not be begun before this exchange is finished.
-	Waits bool
-
-	pool     *Pool
+	Waits    bool
 	quiet    bool
 	again    bool // it was begun a second time
 	verb     protocol.Verb
 	affinity uint32
-	call     backend.Call
-	flags    []byte         // the request's meta flags, if echo is not nil
-	ahead    *ahead         // chunks that are read meanwhile; nil: none are
-	joined   *Exchange      // the next of those who share a fetch
-	echo     *protocol.Echo // the key that is added to the answer; nil: none
+
+	Held  []byte
+	Kept  *Large
+	Claim *budget.Claim
+	Body  []byte
+	// Large is set when Finish is called with a large answer: its bytes, which the requester may retain instead of copying them.
+	Large *Large
+
+	flags  []byte         // the request's meta flags, if echo is not nil
+	ahead  *ahead         // chunks that are read meanwhile; nil: none are
+	joined *Exchange      // the next of those who share a fetch
+	echo   *protocol.Echo // the key that is added to the answer; nil: none
+}
+
+// Forget makes a finished exchange like new, but for what is its requester's.
+func (x *Exchange) Forget() {
+	x.Cold, x.Large, x.ahead, x.flags, x.echo = false, nil, nil, nil, nil
 }
 
 // Do sends a request of one key to the backend where the key belongs. affinity picks the conn: the requests of one client
 // have the same, so that they stay in order.
 func (p *Pool) Do(x *Exchange, req *protocol.Request, affinity uint32) {
 	p.Figures.Requests[req.Verb]++
-	x.pool, x.quiet, x.verb, x.Large = p, req.NoReply, req.Verb, nil
+	x.pool, x.quiet, x.verb = p, req.NoReply, req.Verb
 	if d := p.detector; d != nil && !d.Skip(len(req.Value)) {
 		d.Record(hotkey.Hash(req.Key), req.Key, opOf(req.Verb), len(req.Value))
 	}
@@ -127,17 +138,18 @@ func (p *Pool) Do(x *Exchange, req *protocol.Request, affinity uint32) {
 
 // begin begins what Do has counted, or begins it again.
 func (p *Pool) begin(x *Exchange, req *protocol.Request, affinity uint32) {
-	x.ahead, x.flags = nil, nil
+	if x.again {
+		x.ahead, x.flags, x.echo = nil, nil, nil
+	}
 	if p.splitter != nil && p.splitter.take(x, req, affinity) || p.share(x, req, affinity) {
 		return
 	}
 	if p.splitter != nil && (req.Verb == protocol.Get || req.Verb == protocol.Gets) {
-		x.ahead = p.splitter.readAhead(req.Key, affinity)
+		x.Cold, x.ahead = true, p.splitter.readAhead(req.Key, affinity)
 	}
 	x.call.Owner = x
-	x.echo = nil
 	if req.Base64 && req.EchoesKey() {
-		x.echo = req.Echo()
+		x.Cold, x.echo = true, req.Echo()
 		if p.splitter != nil {
 			x.flags = bytes.Clone(req.MetaFlags)
 		}
@@ -157,7 +169,9 @@ func (x *Exchange) Answer(c *backend.Call, r *protocol.Response, raw []byte) err
 		x.pool.splitter.get(item, func(l *Large, _ bool) { x.finishLarge(l) })
 		return nil
 	}
-	x.ahead.dropFor(r)
+	if x.Cold {
+		x.ahead.dropFor(r)
+	}
 	if s := x.pool.splitter; s != nil {
 		if s.lookAgain(x, c, r) {
 			return nil
@@ -182,7 +196,7 @@ func (x *Exchange) pass(status protocol.Status, line, raw []byte) {
 	if x.quiet && protocol.Suppressed(x.verb, status) {
 		raw = nil
 	}
-	if x.echo != nil && raw != nil && !status.IsError() {
+	if x.Cold && x.echo != nil && raw != nil && !status.IsError() {
 		raw = protocol.AppendEcho(nil, raw, line, x.echo)
 	}
 	x.To.Finish(x, raw)

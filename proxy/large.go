@@ -93,7 +93,7 @@ func (s *session) dropClaim() {
 // passedOn is called when a value's pool has taken it. A long one stays where it is until the exchange is finished, and belongs to that
 // (see pool.Window). What a shorter one cost here is given back, unless it extends another, and is kept for that.
 func (s *session) passedOn(x *pool.Exchange, req *protocol.Request) {
-	if x.Claim == nil { // nothing was claimed, or it is finished
+	if !x.Cold || x.Claim == nil { // nothing was claimed, or it is finished
 		return
 	}
 	if len(req.Value) > pool.Window {
@@ -108,29 +108,57 @@ func (s *session) passedOn(x *pool.Exchange, req *protocol.Request) {
 }
 
 // keeps says whether an answer stays where it is.
-func keeps(x *pool.Exchange, answer []byte) bool { return x.Large != nil && len(answer) >= keepAnswer }
+func keeps(x *pool.Exchange, answer []byte) bool { return len(answer) >= keepAnswer && x.Large != nil }
 
 // hold keeps an answer until it is its turn, or until Flush can write it, if it is large.
 func (s *session) hold(x *pool.Exchange, answer []byte) {
 	switch {
 	case keeps(x, answer):
 		x.Large.Retain()
-		x.Kept = x.Large
+		x.Cold, x.Kept = true, x.Large
 		s.held += len(answer)
 		s.moved = s.w.loop.Now
 		s.w.guard()
 	case len(answer) > 0:
-		x.Held = append(s.w.loop.Buffers.Get(len(answer)), answer...)
+		s.lend(x, answer)
 		s.held += len(answer)
 	}
 	x.Done = true
 }
 
+// lend keeps a copy of an answer, with others of the session if it is small: one buffer for all of them stays in the processor's cache.
+func (s *session) lend(x *pool.Exchange, answer []byte) {
+	b := &s.w.loop.Buffers
+	x.Cold = true
+	if s.aside == nil && len(answer) <= asideBytes {
+		s.aside = b.Get(asideBytes)
+	}
+	start := len(s.aside)
+	if start+len(answer) > cap(s.aside) {
+		x.Held = append(b.Get(len(answer)), answer...)
+		return
+	}
+	s.aside = append(s.aside, answer...)
+	x.Held, x.Lent = s.aside[start:], true
+	s.lent++
+}
+
+// returned forgets an exchange's answer that was kept with others.
+func (s *session) returned(x *pool.Exchange) {
+	x.Held, x.Lent = nil, false
+	if s.lent--; s.lent == 0 {
+		s.w.loop.Buffers.Put(s.aside)
+		s.aside = nil
+	}
+}
+
 // replyHeld sends the answers whose turn it is, up to a large one, which Flush writes.
 func (s *session) replyHeld() {
-	for s.head != nil && s.head.Done && s.head.Kept == nil {
-		s.held -= len(s.head.Held)
-		s.reply(s.head.Held)
+	for s.head != nil && s.head.Done && (!s.head.Cold || s.head.Kept == nil) {
+		if s.head.Cold { // or it is empty
+			s.held -= len(s.head.Held)
+			s.reply(s.head.Held)
+		}
 		s.pop()
 	}
 }

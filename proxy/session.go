@@ -20,6 +20,7 @@ const (
 	maxLine      = 32 << 20 // bytes of one request line; only a retrieval of very many keys comes near
 	readsPerTurn = 4        // full buffers read from one client before others get their turn
 	sendAtOnce   = 16 << 10 // bytes of an answer that need not wait for the turn's end
+	asideBytes   = 8 << 10  // bytes of small answers that wait in one buffer
 	firstRead    = 1 << 20  // bytes of buffer that an announced value gets before its bytes are there
 )
 
@@ -35,6 +36,8 @@ type session struct {
 	out []byte // answers; nil when there are none
 	// sent bytes of out have left; need bytes of in are there before parsing is worth a try (0: unknown).
 	sent, need int
+	aside      []byte // answers that wait for their turn, of lent exchanges; nil when there are none
+	lent       int
 	skip       int      // bytes of a refused data block still to come
 	after      *refusal // what follows when skip has come down to 0
 	claim      *claimed // of the value that is coming, if it is large; nil: there is none
@@ -321,7 +324,7 @@ func (s *session) begin(req *protocol.Request) {
 			s.change(x, len(req.Value))
 		}
 		if c := s.claim; c != nil {
-			x.Claim, s.claim = c.Claim, nil
+			x.Cold, x.Claim, s.claim = true, c.Claim, nil
 		}
 		s.doubt(x, req)
 		s.do(x, req)
@@ -473,6 +476,9 @@ func (s *session) pop() {
 		s.tail = nil
 	}
 	s.pending--
+	if x.Lent {
+		s.returned(x)
+	}
 	s.w.recycle(x)
 }
 
@@ -523,7 +529,7 @@ func (s *session) writeOut() bool {
 			s.w.figures.BytesOut += uint64(n)
 			s.full = s.sent < len(s.out)
 		}
-		if s.sent < len(s.out) || s.head == nil || s.head.Kept == nil {
+		if s.sent < len(s.out) || s.head == nil || !s.head.Cold || s.head.Kept == nil {
 			break
 		}
 		if !s.writeKept() {
@@ -587,6 +593,9 @@ func (s *session) close() {
 	for x := s.head; x != nil; {
 		next := x.Next
 		x.Next = nil
+		if x.Lent {
+			s.returned(x)
+		}
 		if x.Done {
 			s.w.recycle(x)
 		}

@@ -179,6 +179,21 @@ func (w *worker) newExchange() *pool.Exchange {
 }
 
 func (w *worker) recycle(x *pool.Exchange) {
+	if x.Cold {
+		w.recycleCold(x)
+	}
+	x.To, x.Size, x.Done, x.Alone, x.Waits, x.Reads, x.Unsure = nil, 0, false, false, false, false, false
+	if w.free >= keepExchanges {
+		x.Next = nil
+		return
+	}
+	x.Next = w.exchanges
+	w.exchanges = x
+	w.free++
+}
+
+// recycleCold clears what few exchanges have.
+func (w *worker) recycleCold(x *pool.Exchange) {
 	w.loop.Buffers.Put(x.Held)
 	w.loop.Buffers.Put(x.Body)
 	if x.Kept != nil {
@@ -187,15 +202,8 @@ func (w *worker) recycle(x *pool.Exchange) {
 	if x.Claim != nil {
 		x.Claim.Drop()
 	}
-	x.To, x.Held, x.Size, x.Done, x.Alone, x.Waits, x.Reads, x.Unsure = nil, nil, 0, false, false, false, false, false
-	x.Kept, x.Claim, x.Large, x.Body = nil, nil, nil, nil
-	if w.free >= keepExchanges {
-		x.Next = nil
-		return
-	}
-	x.Next = w.exchanges
-	w.exchanges = x
-	w.free++
+	x.Held, x.Kept, x.Claim, x.Body = nil, nil, nil, nil
+	x.Forget()
 }
 
 // collect adds the worker's figures to a snapshot. The loop calls it.
