@@ -77,31 +77,26 @@ type Requester interface {
 // An Exchange is one client request with a pool, from the request to its answer. The zero value is ready for use, and so is
 // one that was finished and forgotten.
 type Exchange struct {
-	// What every request uses comes first, in two cache lines: of thousands under way, each is fetched from afar. Cold says that something
-	// behind them may be set.
-
-	// To gets the answer. Set it before the exchange is begun; it may be changed until it is finished.
+	// What every request uses comes first, in two cache lines. To gets the answer. Set it before the exchange is begun; it may be changed until it is finished.
 	To Requester
 	// Next, Size, Done, Reads and Unsure are the requester's own, and Held, Kept, Claim and Body too: its queue, how many bytes of value the
 	// request has, whether the answer is there, whether it reads, whether it may be begun twice; the answer that must wait for its turn, or is
 	// large, what it has of the budget, what its value lies in.
-	Next   *Exchange
-	call   backend.Call
-	pool   *Pool
-	Size   int
-	Done   bool
-	Reads  bool
-	Unsure bool
+	Next *Exchange
+	call backend.Call
+	pool *Pool
+	Size int
+
+	Done, Reads, Unsure bool
 	// Cold must be set by whoever sets Held, Kept, Claim or Body. Lent says that Held is a part of another buffer.
 	Cold, Lent bool
 	// Alone keeps a get from sharing a fetch with others: its client has unanswered writes. Set it before the exchange is begun.
 	Alone bool
 	// Waits is set by Do: what the client asks later must not be begun before this exchange is finished.
-	Waits    bool
-	quiet    bool
-	again    bool // it was begun a second time
-	verb     protocol.Verb
-	affinity uint32
+	Waits        bool
+	quiet, again bool // again: begun a second time
+	verb         protocol.Verb
+	affinity     uint32
 
 	Held  []byte
 	Kept  *Large
@@ -169,10 +164,8 @@ func (x *Exchange) Answer(c *backend.Call, r *protocol.Response, raw []byte) err
 		x.pool.splitter.get(item, func(l *Large, _ bool) { x.finishLarge(l) })
 		return nil
 	}
-	if x.Cold {
-		x.ahead.dropFor(r)
-	}
 	if s := x.pool.splitter; s != nil {
+		x.ahead.dropFor(r)
 		if s.lookAgain(x, c, r) {
 			return nil
 		}
