@@ -6,6 +6,8 @@ import (
 
 	"mcproxy/backend"
 	"mcproxy/hotkey"
+	"mcproxy/pool/chunks"
+	"mcproxy/pool/steps"
 	"mcproxy/protocol"
 )
 
@@ -64,8 +66,8 @@ type fetch struct {
 	held        bool // it waits for the end of the one on the wire
 	deadline    int64
 	first, last *Exchange
-	next        *fetch // the waiting one
-	ahead       *ahead // chunks that are read meanwhile, for all; nil: none are
+	next        *fetch        // the waiting one
+	ahead       *chunks.Ahead // chunks that are read meanwhile, for all; nil: none are
 }
 
 // share answers a get by a fetch that it may share with others, and says whether it does.
@@ -119,7 +121,7 @@ func (p *Pool) sharedID(req *protocol.Request) (id uint64, ok bool) {
 			return 0, false
 		}
 		id = hotkey.Hash(req.Key)
-		if !hot.has(id) {
+		if !hot.Has(id) {
 			return 0, false
 		}
 	case CoalesceAll:
@@ -169,7 +171,7 @@ func (f *fetch) send() {
 	f.home = pl
 	p.Figures.Fetches++
 	if p.splitter != nil {
-		f.ahead = p.splitter.readAhead(f.key, f.affinity)
+		f.ahead = p.splitter.ReadAhead(f.key, f.affinity)
 	}
 	if err := pl.SendBy(&f.call, req, f.affinity, f.deadline); err != nil {
 		f.fail(err)
@@ -180,13 +182,13 @@ func (f *fetch) send() {
 func (f *fetch) Answer(c *backend.Call, r *protocol.Response, raw []byte) error {
 	if f.p.reserved(r) {
 		item := f.p.reservedItem(c, r)
-		item.ahead, item.readers = f.ahead, f.readers()
-		f.p.splitter.get(item, func(l *Large, _ bool) { f.deliver(l.Bytes, l) })
+		item.Ahead, item.Readers = f.ahead, f.readers()
+		f.p.splitter.Get(item, func(l *steps.Large, _ bool) { f.deliver(l.Bytes, l) })
 		return nil
 	}
-	f.ahead.dropFor(r)
+	f.ahead.DropFor(r)
 	if f.p.splitter != nil {
-		f.p.splitter.warmPlain(r)
+		f.p.splitter.WarmPlain(r)
 	}
 	figures := &f.p.Figures
 	hash := f.id
@@ -221,8 +223,8 @@ func (f *fetch) readers() int {
 }
 
 // deliver gives all who joined the answer; l is the same if it is large, else nil.
-func (f *fetch) deliver(answer []byte, l *Large) {
-	if f.next != nil && len(answer) > Window { // a value that takes several windows takes longer than a timeout, and those who wait too
+func (f *fetch) deliver(answer []byte, l *steps.Large) {
+	if f.next != nil && len(answer) > chunks.Window { // a value that takes several windows takes longer than a timeout, and those who wait too
 		f.next.deadline = f.p.Pipelines[0].Deadline()
 	}
 	for x := f.first; x != nil; {
@@ -242,7 +244,7 @@ func (f *fetch) Fail(_ *backend.Call, _ []byte, err *backend.Error) { f.fail(err
 
 func (f *fetch) fail(err *backend.Error) {
 	p := f.p
-	f.ahead.drop()
+	f.ahead.Drop()
 	for x := f.first; x != nil; {
 		next := x.joined
 		x.joined = nil

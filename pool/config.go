@@ -6,6 +6,7 @@ import (
 
 	"mcproxy/backend"
 	"mcproxy/hotkey"
+	"mcproxy/pool/chunks"
 	"mcproxy/ring"
 )
 
@@ -21,7 +22,7 @@ type Config struct {
 	HotKeysOff    bool          // no key is watched, and none is hot
 	HotDrill      time.Duration // so often the heaviest keys become all hot or all cold, in turns, for tests; 0: never
 	HideKeys      bool          // people, logs and metrics are told keys' hashes, never keys
-	Split         SplitConfig
+	Split         chunks.Config
 	AllowFlushAll bool // flush_all is sent to every backend; otherwise it is refused
 
 	Backend backend.Options // the same for every backend of the pool

@@ -4,6 +4,7 @@ import (
 	"bytes"
 
 	"mcproxy/backend"
+	"mcproxy/pool/steps"
 	"mcproxy/protocol"
 )
 
@@ -78,7 +79,7 @@ func (p *Pool) FlushAll(x *Exchange, req *protocol.Request, affinity uint32) {
 		for i := range f.parts {
 			switch part := &f.parts[i]; {
 			case part.err != nil:
-				return answer(appendError(nil, part.err))
+				return answer(steps.AppendError(nil, part.err))
 			case part.bad:
 				return answer(part.got)
 			}
@@ -120,7 +121,7 @@ func (p *Pool) Stats(x *Exchange, req *protocol.Request, affinity uint32, extra 
 		}
 		p.fanOut(x, req, affinity, func(f *fan) []byte {
 			if err := f.parts[0].err; err != nil {
-				return appendError(nil, err)
+				return steps.AppendError(nil, err)
 			}
 			return f.parts[0].got
 		})

@@ -7,6 +7,8 @@ import (
 	"mcproxy/hotkey"
 	"mcproxy/internal/budget"
 	"mcproxy/internal/epoll"
+	"mcproxy/pool/chunks"
+	"mcproxy/pool/steps"
 	"mcproxy/protocol"
 	"mcproxy/split"
 )
@@ -32,9 +34,9 @@ type Gatherer struct {
 
 // A splitUnit is a unit whose value stands in chunks; unit takes its place when it is put together.
 type splitUnit struct {
-	from, to int    // in fragment.got
-	unit     *Large // its answer, END included; nil: there is none
-	ahead    *ahead // chunks that are read meanwhile; nil: none are
+	from, to int           // in fragment.got
+	unit     *steps.Large  // its answer, END included; nil: there is none
+	ahead    *chunks.Ahead // chunks that are read meanwhile; nil: none are
 }
 
 // NewGatherer makes loop's gatherer.
@@ -68,7 +70,7 @@ type fragment struct {
 	got    []byte // VALUE units, raw, in the order of the fragment's keys
 	taken  int    // bytes of got that are in the answer already
 	splits []splitUnit
-	aheads []*ahead // of keys whose manifests are remembered
+	aheads []*chunks.Ahead // of keys whose manifests are remembered
 	values int
 }
 
@@ -95,7 +97,7 @@ func (t *gathering) Add(p *Pool, key []byte) {
 		return
 	}
 	if p.splitter != nil && (t.verb == protocol.Gat || t.verb == protocol.Gats) {
-		p.Shared.rewrites.Touch(key, t.exptime)
+		p.splitter.Touched(key, t.exptime)
 	}
 	if d := p.detector; d != nil && !d.Skip(0) {
 		d.Record(hotkey.Hash(key), key, hotkey.Read, 0)
@@ -170,7 +172,7 @@ func (f *fragment) Answer(_ *backend.Call, r *protocol.Response, raw []byte) err
 		} else {
 			f.pool.observeValue(&f.call, r)
 			if f.pool.splitter != nil {
-				f.pool.splitter.warmPlain(r)
+				f.pool.splitter.WarmPlain(r)
 			}
 		}
 		f.got = t.g.loop.Buffers.Append(f.got, raw)
@@ -183,8 +185,8 @@ func (f *fragment) Answer(_ *backend.Call, r *protocol.Response, raw []byte) err
 	if r.Last {
 		for _, a := range f.aheads { // of keys that have no manifest any more
 			if a != nil {
-				f.pool.splitter.forget(a.key)
-				a.drop()
+				f.pool.splitter.Forget(a.Key())
+				a.Drop()
 			}
 		}
 		f.pool.Figures.Hits += uint64(f.values - len(f.splits)) // those are counted when they are put together
@@ -217,20 +219,20 @@ func (f *fragment) drop() {
 // readAhead begins to read the chunks of keys whose manifests are remembered.
 func (f *fragment) readAhead(affinity uint32) {
 	s := f.pool.splitter
-	if s == nil || len(s.memories) == 0 || f.of.verb != protocol.Get && f.of.verb != protocol.Gets {
+	if s == nil || !s.Remembers() || f.of.verb != protocol.Get && f.of.verb != protocol.Gets {
 		return
 	}
 	for key, rest := protocol.NextKey(f.expect); key != nil; key, rest = protocol.NextKey(rest) {
-		if a := s.readAhead(key, affinity); a != nil {
+		if a := s.ReadAhead(key, affinity); a != nil {
 			f.aheads = append(f.aheads, a)
 		}
 	}
 }
 
 // aheadOf takes the ahead of a key off the list; nil: there is none.
-func (f *fragment) aheadOf(key []byte) *ahead {
+func (f *fragment) aheadOf(key []byte) *chunks.Ahead {
 	for i, a := range f.aheads {
-		if a != nil && bytes.Equal(a.key, key) {
+		if a != nil && bytes.Equal(a.Key(), key) {
 			f.aheads[i] = nil
 			return a
 		}
@@ -241,17 +243,17 @@ func (f *fragment) aheadOf(key []byte) *ahead {
 // dropAheads drops those that no unit was found for, and those of units that are not used.
 func (f *fragment) dropAheads() {
 	for _, a := range f.aheads {
-		a.drop()
+		a.Drop()
 	}
 	f.aheads = nil
 	for i := range f.splits {
-		f.splits[i].ahead.drop()
+		f.splits[i].ahead.Drop()
 	}
 }
 
 func (t *gathering) refuse(err *backend.Error) {
 	if len(t.refusal) == 0 {
-		t.refusal = appendError(t.refusal, err)
+		t.refusal = steps.AppendError(t.refusal, err)
 	}
 }
 
@@ -274,7 +276,7 @@ func (t *gathering) join() bool {
 	for _, f := range t.frags {
 		for i := range f.splits {
 			units++
-			purse = f.pool.purse
+			purse = f.pool.runner.Purse
 			need += f.unitLength(&f.splits[i])
 		}
 	}
@@ -290,7 +292,7 @@ func (t *gathering) join() bool {
 			t.joinAll()
 			return
 		}
-		t.refusal = append(t.refusal[:0], OutOfMemory...)
+		t.refusal = append(t.refusal[:0], steps.OutOfMemory...)
 		t.answer()
 	})
 	if t.claim = claim; ok {
@@ -299,7 +301,7 @@ func (t *gathering) join() bool {
 	}
 	for _, f := range t.frags { // who waits holds nothing
 		for i := range f.splits {
-			f.splits[i].ahead.drop()
+			f.splits[i].ahead.Drop()
 			f.splits[i].ahead = nil
 		}
 	}
@@ -312,7 +314,7 @@ func (f *fragment) unitLength(u *splitUnit) int {
 	if n, err := protocol.ParseResponse(f.got[u.from:u.to], protocol.ShapeValues, &r); err != nil || n == 0 {
 		panic("pool: a unit that was parsed does not parse")
 	}
-	stored, err := split.Open(split.ReservedFlags, r.Value, f.pool.splitter.cfg.MaxValue)
+	stored, err := split.Open(split.ReservedFlags, r.Value, f.pool.splitter.MaxValue())
 	if err != nil || stored.Kind != split.Split {
 		return 0
 	}
@@ -339,10 +341,10 @@ func (f *fragment) joinUnit(u *splitUnit) {
 	}
 	t := f.of
 	t.open++
-	item := reservedItem{
-		key: r.Key, value: r.Value, unique: r.Unique, verb: t.verb, exptime: t.exptime, readers: 1, ahead: u.ahead, reserved: f.unitLength(u),
+	item := chunks.Item{
+		Key: r.Key, Value: r.Value, Unique: r.Unique, Verb: t.verb, Exptime: t.exptime, Readers: 1, Ahead: u.ahead, Reserved: f.unitLength(u),
 	}
-	f.pool.splitter.get(item, func(l *Large, hit bool) {
+	f.pool.splitter.Get(item, func(l *steps.Large, hit bool) {
 		switch {
 		case hit:
 			l.Retain()
@@ -410,7 +412,7 @@ func (t *gathering) answer() {
 		x.To.Finish(x, answer)
 		claim.Drop()
 	default:
-		l := &Large{Bytes: answer, buffers: b, frame: answer, claims: []*budget.Claim{claim}, refs: 1}
+		l := steps.Paid(answer, b, claim)
 		x.finishLarge(l)
 		l.Release()
 	}

@@ -3,6 +3,7 @@ package pool
 import (
 	"mcproxy/backend"
 	"mcproxy/hotkey"
+	"mcproxy/internal/keybook"
 	"mcproxy/protocol"
 )
 
@@ -67,35 +68,14 @@ func (p *Pool) Release() {
 	}
 }
 
-// A HotKey is one key of a HotSet.
-type HotKey struct {
-	Hash   uint64 // hotkey.Hash of it
-	Copies int    // of the chunks of its value, which is spread for its heat; 0: it is not
-}
+// HotKey is one key of a HotSet.
+type HotKey = keybook.HotKey
 
-// A HotSet is the keys of a pool that are hot. It is immutable.
-type HotSet struct {
-	keys   map[uint64]int // hash to copies
-	spread bool           // some have copies
-}
+// HotSet is what the workers are told of hot keys.
+type HotSet = keybook.HotSet
 
-// NewHotSet makes a set of keys; without any it is nil, which is a set too.
-func NewHotSet(keys []HotKey) *HotSet {
-	if len(keys) == 0 {
-		return nil
-	}
-	s := &HotSet{keys: make(map[uint64]int, len(keys))}
-	for _, k := range keys {
-		s.keys[k.Hash] = k.Copies
-		s.spread = s.spread || k.Copies > 0
-	}
-	return s
-}
-
-func (s *HotSet) has(hash uint64) bool {
-	_, ok := s.keys[hash]
-	return ok
-}
+// NewHotSet makes a set of keys; without any it is nil.
+func NewHotSet(keys []HotKey) *HotSet { return keybook.NewHotSet(keys) }
 
 // SetHot tells all workers which keys are hot.
 func (s *Shared) SetHot(set *HotSet) { s.hot.Store(set) }

@@ -7,7 +7,6 @@ import (
 	"mcproxy/backend"
 	"mcproxy/hotkey"
 	"mcproxy/protocol"
-	"mcproxy/split"
 )
 
 const (
@@ -108,7 +107,7 @@ func (p *Pool) sawWrite(req *protocol.Request) {
 	switch {
 	case p.splitter == nil:
 		p.oversized.note(p.loop.Now, req.Key, Oversized{Size: len(req.Value)}, 1)
-	case len(req.Value) > p.splitter.cfg.MaxValue:
+	case len(req.Value) > p.splitter.MaxValue():
 		p.SawRefused(req.Key, len(req.Value))
 	}
 }
@@ -136,12 +135,5 @@ func (p *Pool) sawError(c *backend.Call, r *protocol.Response) {
 func (p *Pool) sawWhole(key []byte, size, readers int) {
 	if size > p.oversized.threshold {
 		p.oversized.note(p.loop.Now, key, Oversized{Size: size}, readers)
-	}
-}
-
-// sawSplit notes requests for a value that stands in chunks.
-func (p *Pool) sawSplit(key []byte, m *split.Manifest, requests int) {
-	if m.Length > p.oversized.threshold { // a shorter one is split for its heat
-		p.oversized.note(p.loop.Now, key, Oversized{Size: m.Length, Fate: InChunks, Chunks: m.Count, Copies: m.Copies}, requests)
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"mcproxy/hotkey"
 	"mcproxy/internal/budget"
 	"mcproxy/internal/epoll"
+	"mcproxy/pool/chunks"
+	"mcproxy/pool/steps"
 	"mcproxy/protocol"
 )
 
@@ -19,8 +21,8 @@ type Pool struct {
 
 	loop      *epoll.Loop
 	oversized oversized        // keys with long values
-	purse     *budget.Purse    // nil: without bounds
-	splitter  *splitter        // nil: values are not split
+	runner    steps.Runner     // of requests that take several calls
+	splitter  *chunks.Splitter // nil: values are not split
 	detector  *hotkey.Detector // nil: keys are not watched
 	building  []*fragment      // by backend: of the gathering under construction
 	coalescer coalescer
@@ -37,12 +39,13 @@ type Figures struct {
 	Failures uint64 // requests, or fragments, whose backend did not answer
 	Fetches  uint64 // gets sent that others could join
 	Joined   uint64 // gets that joined another's fetch
-	Split    SplitFigures
+	Split    chunks.Figures
 }
 
 // New gives loop its own view of a pool. seed, which nobody outside should know, is another for each loop.
 func New(s *Shared, loop *epoll.Loop, seed uint64) *Pool {
 	p := &Pool{Shared: s, loop: loop, building: make([]*fragment, len(s.Backends)), rand: rand.New(rand.NewPCG(seed, 0))}
+	p.runner = steps.Runner{Loop: loop, Timeout: s.timeout}
 	p.oversized.threshold = s.Config.Split.WithDefaults().Threshold
 	if !s.Config.HotKeysOff {
 		p.detector = hotkey.NewDetector(s.Config.HotKeys, seed, loop.Now)
@@ -51,8 +54,8 @@ func New(s *Shared, loop *epoll.Loop, seed uint64) *Pool {
 		p.Pipelines = append(p.Pipelines, backend.NewPipeline(b, loop))
 	}
 	if s.Config.Split.Enabled {
-		p.purse = budget.NewPurse(s.Budget, loop)
-		p.splitter = newSplitter(p)
+		p.runner.Purse = budget.NewPurse(s.Budget, loop)
+		p.splitter = chunks.New(&s.split, (*host)(p), &p.runner, s.Backends, chunks.Use{Rand: p.rand, Figures: &p.Figures.Split})
 	}
 	return p
 }
@@ -63,7 +66,7 @@ func (p *Pool) Close() {
 		pl.Close()
 	}
 	if p.splitter != nil {
-		p.splitter.close()
+		p.splitter.Close()
 	}
 }
 
@@ -99,14 +102,14 @@ type Exchange struct {
 	affinity     uint32
 
 	Held  []byte
-	Kept  *Large
+	Kept  *steps.Large
 	Claim *budget.Claim
 	Body  []byte
 	// Large is set when Finish is called with a large answer: its bytes, which the requester may retain instead of copying them.
-	Large *Large
+	Large *steps.Large
 
 	flags  []byte         // the request's meta flags, if echo is not nil
-	ahead  *ahead         // chunks that are read meanwhile; nil: none are
+	ahead  *chunks.Ahead  // chunks that are read meanwhile; nil: none are
 	joined *Exchange      // the next of those who share a fetch
 	echo   *protocol.Echo // the key that is added to the answer; nil: none
 }
@@ -136,11 +139,11 @@ func (p *Pool) begin(x *Exchange, req *protocol.Request, affinity uint32) {
 	if x.again {
 		x.ahead, x.flags, x.echo = nil, nil, nil
 	}
-	if p.splitter != nil && p.splitter.take(x, req, affinity) || p.share(x, req, affinity) {
+	if p.splitter != nil && p.splitter.Take((*asker)(x), req, affinity) || p.share(x, req, affinity) {
 		return
 	}
 	if p.splitter != nil && (req.Verb == protocol.Get || req.Verb == protocol.Gets) {
-		x.Cold, x.ahead = true, p.splitter.readAhead(req.Key, affinity)
+		x.Cold, x.ahead = true, p.splitter.ReadAhead(req.Key, affinity)
 	}
 	x.call.Owner = x
 	if req.Base64 && req.EchoesKey() {
@@ -150,7 +153,7 @@ func (p *Pool) begin(x *Exchange, req *protocol.Request, affinity uint32) {
 		}
 	}
 	if err := p.Pipelines[p.Shared.Ring.Lookup(req.Key)].Send(&x.call, req, affinity); err != nil {
-		x.ahead.drop()
+		x.ahead.Drop()
 		p.fail(x, req, err)
 	}
 }
@@ -160,16 +163,16 @@ func (x *Exchange) Answer(c *backend.Call, r *protocol.Response, raw []byte) err
 	f := &x.pool.Figures
 	if x.pool.reserved(r) {
 		item := x.pool.reservedItem(c, r)
-		item.ahead = x.ahead
-		x.pool.splitter.get(item, func(l *Large, _ bool) { x.finishLarge(l) })
+		item.Ahead = x.ahead
+		x.pool.splitter.Get(item, func(l *steps.Large, _ bool) { x.finishLarge(l) })
 		return nil
 	}
 	if s := x.pool.splitter; s != nil {
-		x.ahead.dropFor(r)
-		if s.lookAgain(x, c, r) {
+		x.ahead.DropFor(r)
+		if s.LookAgain((*asker)(x), c.Request(), r) {
 			return nil
 		}
-		s.warmPlain(r)
+		s.WarmPlain(r)
 	}
 	switch {
 	case r.Status == protocol.StatusMiss:
@@ -198,7 +201,7 @@ func (x *Exchange) pass(status protocol.Status, line, raw []byte) {
 // Fail takes a request that was not answered.
 func (x *Exchange) Fail(_ *backend.Call, req []byte, err *backend.Error) {
 	p := x.pool
-	x.ahead.drop()
+	x.ahead.Drop()
 	if n, perr := protocol.ParseRequest(req, &p.request); perr != nil || n == 0 {
 		panic("pool: a request of our own does not parse: " + string(req))
 	}
@@ -224,25 +227,7 @@ func (p *Pool) appendFailure(dst []byte, req *protocol.Request, err *backend.Err
 	if req.NoReply && !req.Verb.IsMeta() {
 		return dst
 	}
-	return appendError(dst, err)
-}
-
-// appendError appends the error line of a failure.
-func appendError(dst []byte, err *backend.Error) []byte {
-	dst = append(dst, "SERVER_ERROR "...)
-	if err.Err == backend.ErrOverloaded {
-		return append(dst, "overloaded\r\n"...)
-	}
-	start := len(dst)
-	dst = append(dst, err.Backend...)
-	dst = append(dst, ": "...)
-	dst = append(dst, err.Err.Error()...)
-	for i := start; i < len(dst); i++ { // a name or a system's message must not end the line early
-		if dst[i] < ' ' {
-			dst[i] = '?'
-		}
-	}
-	return append(dst, "\r\n"...)
+	return steps.AppendError(dst, err)
 }
 
 // Delete deletes a key, which may hold any bytes, for a client who hears the answer or something instead of it.

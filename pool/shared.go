@@ -10,6 +10,7 @@ import (
 	"mcproxy/backend"
 	"mcproxy/internal/budget"
 	"mcproxy/internal/keybook"
+	"mcproxy/pool/chunks"
 	"mcproxy/ring"
 	"mcproxy/split"
 )
@@ -22,14 +23,10 @@ type Shared struct {
 	Backends []*backend.Backend // in the order of Config.Backends
 	Budget   *budget.Budget     // of the process, for values that are split; nil: without bounds. Set it before New.
 
-	timeout   time.Duration          // of the backends; immutable
-	random    func([]byte)           // fills generations, for tests; nil: crypto/rand. Immutable
-	mutant    mutant                 // what tests break. Immutable
-	minSpread int                    // bytes; a value must be longer to be spread for its heat. Immutable
-	hot       atomic.Pointer[HotSet] // nil: no key is
-	splitKeys keybook.Set            // those whose values this process saw in chunks: a small write or a delete cleans up
-	marks     keybook.Set            // those whose values must not be rewritten for their heat: what clients did to the items would be undone
-	rewrites  keybook.Rewrites       // those whose values are being rewritten
+	timeout time.Duration                  // of the backends; immutable
+	mutant  mutant                         // what tests break. Immutable
+	split   chunks.Shared                  // of the splitters
+	hot     atomic.Pointer[keybook.HotSet] // nil: no key is
 }
 
 // NewShared checks a configuration and prepares its ring and backends; nothing is connected. notify is backend.New's.
@@ -38,7 +35,8 @@ func NewShared(cfg Config, notify func(b *backend.Backend, s backend.State, caus
 	if err != nil {
 		return nil, err
 	}
-	s := &Shared{Config: cfg, Ring: r, timeout: cfg.Backend.WithDefaults().Timeout, minSpread: split.ManifestLen}
+	s := &Shared{Config: cfg, Ring: r, timeout: cfg.Backend.WithDefaults().Timeout}
+	s.split.Config, s.split.MinSpread = cfg.Split, split.ManifestLen
 	for i := range cfg.Backends {
 		c := &cfg.Backends[i]
 		b, err := backend.New(c.name(), c.Network, c.Address, cfg.Backend, notify)

@@ -1,332 +1,152 @@
 package pool
 
 import (
-	"cmp"
-	"crypto/rand"
-
 	"mcproxy/backend"
+	"mcproxy/internal/budget"
+	"mcproxy/internal/keybook"
+	"mcproxy/pool/chunks"
+	"mcproxy/pool/steps"
 	"mcproxy/protocol"
 	"mcproxy/split"
 )
 
-// SplitConfig says which values are divided into chunks over the pool's backends. Zero sizes take the defaults named here.
-type SplitConfig struct {
-	Enabled   bool
-	Threshold int // bytes; a longer value is split; 64 KiB
-	Chunk     int // bytes of a chunk at most; 64 KiB
-	Copies    int // of each chunk, on different backends; 1
-	MaxValue  int // bytes of the longest value that is split; 64 MiB
-}
+// What package chunks needs of a pool, and a pool of it.
 
-// WithDefaults gives c with its zero sizes set.
-func (c SplitConfig) WithDefaults() SplitConfig {
-	c.Threshold = cmp.Or(c.Threshold, 64<<10)
-	c.Chunk = cmp.Or(c.Chunk, 64<<10)
-	c.Copies = cmp.Or(c.Copies, 1)
-	c.MaxValue = cmp.Or(c.MaxValue, 64<<20)
-	return c
-}
+// SplitConfig says which values are divided into chunks.
+type SplitConfig = chunks.Config
 
-// A splitter keeps the pool's large values in chunks: see package split for what stands where. It is the worker's.
-type splitter struct {
-	p       *Pool
-	cfg     SplitConfig
-	options split.Options
-	bulk    []*backend.Pipeline // by backend: chunks go on conns of their own, so that a small get never waits behind them
-	flight  []int               // by backend: bytes of chunks that were asked for and are not there
-	wrapped []byte              // scratch
+// Large is an answer that may be too large to be copied.
+type Large = steps.Large
 
-	memories map[uint64]memory // by hotkey.Hash, of keys that are hot in hotSeen
-	hotSeen  *HotSet
-	figures  *SplitFigures
-}
+// OutOfMemory is the answer to a request for whose value the budget had no bytes in time.
+const OutOfMemory = steps.OutOfMemory
 
-// SplitFigures count what was done with large values.
-type SplitFigures struct {
-	Stored        uint64 // values stored in chunks
-	Wrapped       uint64 // values stored wrapped, because their flags are the reserved ones
-	Read          uint64 // values put together
-	ChunksWritten uint64
-	ChunksRead    uint64
-	ChunksMissing uint64 // reads of chunks that were not there
-	AheadKept     uint64 // reads of chunks that began before the manifest was there, and were of use,
-	AheadDropped  uint64 // and that were not
-	Spread        uint64 // values rewritten with more copies, because of their heat
-	Retried       uint64 // manifests read again, because chunks were missing or did not fit
-	Cleaned       uint64 // chunks of replaced or deleted values that were deleted
-	Dead          uint64 // manifests without their chunks, deleted
-	Damaged       uint64 // items with the reserved flags that are no manifest, values whose checksum was wrong
-	Refused       uint64 // requests with a reserved key
-	Crowded       uint64 // requests refused because the budget had no bytes for their values in time
-	TooLarge      uint64 // values refused because they are longer than the longest that is split
-}
+// Window is how many bytes of one large value are on their way at most. A longer value that is written must stay as it is until its
+// exchange is finished.
+const Window = chunks.Window
 
-func newSplitter(p *Pool) *splitter {
-	cfg := p.Shared.Config.Split.WithDefaults()
-	s := &splitter{p: p, cfg: cfg, figures: &p.Figures.Split, options: split.Options{
-		Chunk: cfg.Chunk, MaxValue: cfg.MaxValue, Copies: cfg.Copies, Servers: len(p.Shared.Backends),
-	}}
-	for _, b := range p.Shared.Backends {
-		s.bulk = append(s.bulk, backend.NewPipeline(b, p.loop))
+// Needs is how many bytes of the budget a request takes whose value is length bytes, which its client has announced. 0: it goes as it
+// comes, and needs none.
+func (p *Pool) Needs(length int) int {
+	if p.splitter == nil {
+		return 0
 	}
-	s.flight = make([]int, len(s.bulk))
-	s.memories = make(map[uint64]memory)
-	return s
+	return p.splitter.Needs(length)
 }
 
-func (s *splitter) close() {
-	for _, pl := range s.bulk {
-		pl.Close()
+// Purse gives the worker's access to the budget.
+func (p *Pool) Purse() *budget.Purse { return p.runner.Purse }
+
+// AddSplit adds the hot keys whose values stand in chunks, as far as the worker has seen them: to copies of each chunk, by
+// hotkey.Hash. The loop calls it.
+func (p *Pool) AddSplit(to map[uint64]int) {
+	if p.splitter != nil {
+		p.splitter.AddSplit(to)
 	}
 }
 
-// take does what a request needs because values may be split, and says whether it has taken the request over. Retrievals
-// are not: their answers tell.
-func (s *splitter) take(x *Exchange, req *protocol.Request, affinity uint32) bool {
-	if split.IsReserved(req.Key) {
-		s.figures.Refused++
-		answer := []byte(split.Refusal)
-		if req.NoReply && !req.Verb.IsMeta() {
-			answer = nil
-		}
-		x.To.Finish(x, answer)
-		return true
-	}
-	if appends := req.Mode == 'A' || req.Mode == 'a' || req.Mode == 'P' || req.Mode == 'p'; appends && req.Verb == protocol.MetaSet && protocol.HasFlag(req.MetaFlags, 'I') {
-		x.To.Finish(x, []byte(noInvalidExtend))
-		return true
-	}
-	if !protocol.TextKey(req.Key) {
-		return false // no classic command can carry it; such keys are left alone
-	}
-	s.noteMarks(req)
-	if s.lookFirst(x, req, affinity) {
-		return true
-	}
-	switch req.Verb {
-	case protocol.Set, protocol.Add, protocol.Replace, protocol.CAS:
-		switch kind, copies := s.storedAs(req.Key, req.ClientFlags, len(req.Value)); kind {
-		case split.Split:
-			s.store(x, req, copies, affinity)
-			return true
-		case split.Wrapped:
-			s.wrap(req)
-		}
-		return s.replaces(x, req, affinity)
-	case protocol.Append, protocol.Prepend:
-		s.extend(x, req, affinity)
-		return true
-	case protocol.Incr, protocol.Decr:
-		return s.count(x, req, affinity)
-	case protocol.MetaArithmetic:
-		return s.countMeta(x, req, affinity)
-	case protocol.Touch:
-		s.touch(x, req, affinity)
-		return true
-	case protocol.Gat, protocol.Gats:
-		s.p.Shared.rewrites.Touch(req.Key, req.Exptime)
-		return false
-	case protocol.MetaDelete:
-		if protocol.HasFlag(req.MetaFlags, 'I') {
-			return s.invalidate(x, req, affinity)
-		}
-		return s.replaces(x, req, affinity)
-	case protocol.Delete:
-		return s.replaces(x, req, affinity)
-	case protocol.MetaGet:
-		return s.metaGet(x, req, affinity)
-	case protocol.MetaSet:
-		return s.metaSet(x, req, affinity)
-	}
-	return false
+// reserved says whether an answer's value is the proxies' own: a manifest, or a wrapped value.
+func (p *Pool) reserved(r *protocol.Response) bool {
+	return p.splitter != nil && r.Status == protocol.StatusHit && r.ClientFlags == split.ReservedFlags && r.Key != nil
 }
 
-// wrap puts a client's value behind a head, in place of the value itself.
-func (s *splitter) wrap(req *protocol.Request) {
-	s.figures.Wrapped++
-	s.wrapped = split.AppendWrapped(s.wrapped[:0], req.Value)
-	req.Value, req.ValueLen = s.wrapped, len(s.wrapped)
+// reservedItem is the reserved unit r of an answer to a retrieval.
+func (p *Pool) reservedItem(c *backend.Call, r *protocol.Response) chunks.Item {
+	if n, err := protocol.ParseRequest(c.Request(), &p.request); err != nil || n == 0 {
+		panic("pool: a request of our own does not parse: " + string(c.Request()))
+	}
+	return chunks.Item{Key: r.Key, Value: r.Value, Unique: r.Unique, Verb: p.request.Verb, Exptime: p.request.Exptime, Readers: 1}
 }
 
-// unwrap undoes wrap, in a request as a backend got it.
-func (s *splitter) unwrap(req *protocol.Request) {
-	flags, ok := split.ClientFlags(req)
-	if !ok || flags != split.ReservedFlags {
-		return
-	}
-	if it, err := split.Open(flags, req.Value, s.cfg.MaxValue); err == nil && it.Kind == split.Wrapped {
-		req.Value, req.ValueLen = it.Value, len(it.Value)
+// A host is the pool as package chunks sees it.
+type host Pool
+
+// Home gives the conns to the backend where a key belongs.
+func (h *host) Home(key []byte) *backend.Pipeline { return h.Pipelines[h.Shared.Ring.Lookup(key)] }
+
+// Hot gives the keys that are hot now.
+func (h *host) Hot() *keybook.HotSet { return h.Shared.hot.Load() }
+
+// Count counts keys of requests that were answered.
+func (h *host) Count(_ protocol.Verb, status protocol.Status, keys int) {
+	if status == protocol.StatusHit {
+		h.Figures.Hits += uint64(keys)
+	} else {
+		h.Figures.Misses += uint64(keys)
 	}
 }
 
-// owned is a request that outlives the buffer it was parsed from; its value does not.
-func owned(req *protocol.Request) *protocol.Request {
-	r := *req
-	line := append(append(append(append([]byte(nil), req.Key...), req.RawKey...), req.MetaFlags...), req.Opaque...)
-	cut := func(b []byte) []byte {
-		if b == nil {
-			return nil
-		}
-		head := line[:len(b):len(b)]
-		line = line[len(b):]
-		return head
+// Refuse counts a failure to read chunks, and gives what a client is told of it; nil: a miss.
+func (h *host) Refuse(why *backend.Error) *backend.Error {
+	h.Figures.Failures++
+	if h.Shared.Config.OnError != OnErrorError && why.Err != backend.ErrOverloaded {
+		return nil
 	}
-	r.Key, r.RawKey, r.MetaFlags, r.Opaque = cut(req.Key), cut(req.RawKey), cut(req.MetaFlags), cut(req.Opaque)
-	r.Keys, r.Value = nil, nil
-	if req.Keys != nil {
-		r.Keys = r.Key
-	}
-	return &r
+	return why
 }
 
-// finish ends an op's exchange with an answer; a quiet client hears what memcached would tell it.
-func (s *splitter) finish(x *Exchange, answer []byte, status protocol.Status) {
-	if x.quiet && protocol.Suppressed(x.verb, status) {
-		answer = nil
-	}
-	x.To.Finish(x, answer)
-}
+// SawRead notes that a value was put together.
+func (h *host) SawRead(key []byte, size, readers int) { (*Pool)(h).observeJoined(key, size, readers) }
 
-// finishStep answers with what the home server said.
-func (s *splitter) finishStep(x *Exchange, req *protocol.Request, st *step) {
-	if st.err != nil {
-		s.p.fail(x, req, st.err)
-		return
-	}
-	s.finish(x, append(st.line, "\r\n"...), st.status)
-}
+// SawWhole notes reads of a value that stands in one piece.
+func (h *host) SawWhole(key []byte, size, readers int) { (*Pool)(h).sawWhole(key, size, readers) }
 
-// home is the pipeline to the backend of a key.
-func (s *splitter) home(key []byte) *backend.Pipeline {
-	return s.p.Pipelines[s.p.Shared.Ring.Lookup(key)]
-}
-
-// gets is a request for the item at home, with its cas number.
-func gets(key []byte) *protocol.Request {
-	return &protocol.Request{Verb: protocol.Gets, Key: key, Keys: key, NumKeys: 1, ValueLen: -1}
-}
-
-// Window is how many bytes of chunks one write, or one read, has on their way at most, so that many large values at once do not
-// make each other late. A longer value that is written must stay as it is until its exchange is
-// finished; a shorter one is used before the exchange is begun.
-const Window = 1 << 20
-
-// fresh is a value to be written in chunks.
-type fresh struct {
-	value   []byte
-	flags   uint32
-	exptime int32
-	copies  int // of each chunk, if its heat asks for more than there are anyway
-}
-
-// put writes a value's chunks under a fresh generation, waits, and gives the manifest. ok: all stand. What also sends is sent with the
-// first of them.
-func (s *splitter) put(o *op, v fresh, also ...func()) (m split.Manifest, why *backend.Error, ok bool) {
-	g, err := split.Plan(len(v.value), s.optionsFor(v.copies))
-	if err != nil {
-		s.figures.TooLarge++
-		for _, f := range also {
-			f()
-		}
-		o.wait()
-		return m, nil, false
-	}
-	var gen split.Generation
-	s.generation(&gen)
-	m = split.NewManifest(gen, g, v.value, v.flags)
-	steps := make([]step, 0, g.Count*g.Copies)
-	var key []byte
-	waited, sent := 0, 0 // steps that have ended; bytes of the others
-	ok = true
-	end := func() {
-		for _, f := range also {
-			f()
-		}
-		also, sent = nil, 0
-		if s.p.Shared.mutant == manifestFirst {
-			return
-		}
-		o.wait()
-		for ; waited < len(steps); waited++ {
-			if st := &steps[waited]; st.err != nil {
-				why, ok = st.err, false
-			} else if st.status != protocol.StatusStored {
-				ok = false
-			}
-		}
-	}
-	for i := range g.Count {
-		from, to := g.Bounds(i)
-		if sent > 0 && sent+(to-from)*g.Copies > Window {
-			if end(); !ok {
-				break
-			}
-			o.deadline = max(o.deadline, s.p.loop.Now+2*int64(s.p.Shared.timeout)) // each window has its time: a long value takes longer
-		}
-		for c := range g.Copies {
-			key = m.AppendChunkKey(key[:0], i, c)
-			steps = append(steps, step{})
-			o.send(&steps[len(steps)-1], s.bulk[m.Server(i, c)], &protocol.Request{
-				Verb: protocol.Set, Key: key, ClientFlags: m.Mark(i), Exptime: v.exptime, ValueLen: to - from, Value: v.value[from:to],
-			})
-		}
-		sent += (to - from) * g.Copies
-	}
-	end()
-	s.figures.ChunksWritten += uint64(len(steps))
-	if !ok {
-		s.clean(&m)
-	}
-	return m, why, ok
-}
-
-func (s *splitter) generation(gen *split.Generation) {
-	if s.p.Shared.random != nil {
-		s.p.Shared.random(gen[:])
-		return
-	}
-	rand.Read(gen[:]) // never fails: crypto/rand ends the process instead
-}
-
-// clean deletes a generation's chunks; nobody waits for it.
-func (s *splitter) clean(m *split.Manifest) {
-	var key []byte
-	for i := range m.Count {
-		for c := range m.Copies {
-			key = m.AppendChunkKey(key[:0], i, c)
-			server := m.Server(i, c)
-			if server >= len(s.bulk) {
-				continue
-			}
-			s.figures.Cleaned++
-			call := &backend.Call{Owner: nobody{}}
-			// One that cannot be sent is journalled, and one that gets lost is evicted some day: nothing names the chunk any more.
-			_ = s.bulk[server].Send(call, &protocol.Request{Verb: protocol.Delete, Key: key, ValueLen: -1}, 0)
-		}
+// SawSplit notes requests for a value that stands in chunks.
+func (h *host) SawSplit(key []byte, size, n, copies, requests int) {
+	if size > h.oversized.threshold { // a shorter one is split for its heat
+		h.oversized.note(h.loop.Now, key, Oversized{Size: size, Fate: InChunks, Chunks: n, Copies: copies}, requests)
 	}
 }
 
-// nobody waits for an answer.
-type nobody struct{}
+// An asker is an exchange as package chunks sees it.
+type asker Exchange
 
-func (nobody) Answer(*backend.Call, *protocol.Response, []byte) error { return nil }
-func (nobody) Fail(*backend.Call, []byte, *backend.Error)             {}
+// Verb is the request's.
+func (a *asker) Verb() protocol.Verb { return a.verb }
 
-// opened is an item of a home server and what it is.
-type opened struct {
-	split.Stored
-	unique uint64
+// Quiet says that the client wants no answer.
+func (a *asker) Quiet() bool { return a.quiet }
+
+// Affinity picks the client's conns.
+func (a *asker) Affinity() uint32 { return a.affinity }
+
+// Flags are the request's meta flags, if the backend has got fewer.
+func (a *asker) Flags() []byte { return a.flags }
+
+// Wait keeps what the client asks later from being begun.
+func (a *asker) Wait() {
+	if !a.again { // whether it waits was told when it was begun
+		a.Waits = true
+	}
 }
 
-// open understands a step's item. ok: there is one, and it is sound.
-func (s *splitter) open(st *step) (it opened, ok bool) {
-	if st.err != nil || st.status != protocol.StatusHit {
-		return it, false
-	}
-	stored, err := split.Open(st.flags, st.value, s.cfg.MaxValue)
-	if err != nil {
-		s.figures.Damaged++
-		return it, false
-	}
-	return opened{stored, st.unique}, true
+// Again says that the request was begun anew.
+func (a *asker) Again() bool { return a.again }
+
+// Begin begins the request anew.
+func (a *asker) Begin(req *protocol.Request) {
+	a.again = true
+	a.pool.begin((*Exchange)(a), req, a.affinity)
+}
+
+// Finish gives the whole answer.
+func (a *asker) Finish(answer []byte) { a.To.Finish((*Exchange)(a), answer) }
+
+// FinishLarge gives an answer that may be retained.
+func (a *asker) FinishLarge(l *steps.Large) { (*Exchange)(a).finishLarge(l) }
+
+// Fail tells that req was not answered.
+func (a *asker) Fail(req *protocol.Request, err *backend.Error) {
+	a.pool.fail((*Exchange)(a), req, err)
+}
+
+// Pass gives what a backend answered.
+func (a *asker) Pass(status protocol.Status, line, raw []byte) {
+	(*Exchange)(a).pass(status, line, raw)
+}
+
+// finishLarge gives an exchange its answer.
+func (x *Exchange) finishLarge(l *Large) {
+	x.Cold, x.Large = true, l
+	x.To.Finish(x, l.Bytes)
 }

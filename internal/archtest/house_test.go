@@ -57,11 +57,25 @@ var house = []archtest.Row{
 	{Package: "internal/budget", May: []string{"internal/buffer", "internal/epoll"}, Never: []string{"net", "os", "time", "context", "log"}},
 	// What a process remembers of keys for all its loops. Package pool would be over its size with it.
 	{Package: "internal/keybook", May: []string{"hotkey"}, Never: []string{"net", "os", "context", "log"}},
-	// One pool as a worker sees it: placement, hot keys, operations over several calls, what a failure answers.
+	// Requests that take several calls, as coroutines of a loop, and answers too large to be copied. Both what splits values and what
+	// keeps copies is written so.
+	{
+		Package: "pool/steps",
+		May:     []string{"protocol", "internal/buffer", "internal/epoll", "internal/budget", "backend"},
+		Never:   dataPath,
+	},
+	// Values in chunks: a room of its own, because it is as large as all else that a pool does, and needs little of that (Host, Client).
+	{
+		Package: "pool/chunks",
+		May:     []string{"protocol", "hotkey", "split", "internal/epoll", "internal/keybook", "backend", "pool/steps"},
+		Never:   dataPath,
+	},
+	// One pool as a worker sees it: placement, hot keys, what a failure answers.
 	{
 		Package: "pool",
 		May: []string{
 			"protocol", "ring", "hotkey", "split", "replica", "internal/buffer", "internal/epoll", "internal/budget", "internal/keybook", "backend",
+			"pool/steps", "pool/chunks",
 		},
 		Uses:  []string{"github.com/cespare/xxhash/v2"},
 		Never: dataPath,

@@ -1,14 +1,15 @@
-package pool
+package chunks
 
 import (
 	"strconv"
 
+	"mcproxy/pool/steps"
 	"mcproxy/protocol"
 	"mcproxy/split"
 )
 
 // metaGet answers a mg that speaks of the value, its size, its flags or its cas number, or gives it a lifetime.
-func (s *splitter) metaGet(x *Exchange, req *protocol.Request, affinity uint32) bool {
+func (s *Splitter) metaGet(x Client, req *protocol.Request, affinity uint32) bool {
 	touch := newLifetime(req.MetaFlags)
 	speaks := touch != nil
 	for f, _, rest := protocol.NextFlag(req.MetaFlags); f != 0; f, _, rest = protocol.NextFlag(rest) {
@@ -18,43 +19,43 @@ func (s *splitter) metaGet(x *Exchange, req *protocol.Request, affinity uint32) 
 		return false
 	}
 	if touch != nil {
-		s.p.Shared.rewrites.Mark(req.Key)
+		s.shared.rewrites.Mark(req.Key)
 	}
 	req = owned(req)
-	s.p.run(affinity, func(o *op) {
+	s.runner.Run(affinity, func(o *steps.Op) {
 		ask := *req
 		ask.MetaFlags = split.AppendMetaFlags(nil, req.MetaFlags, "fv")
-		var early *ahead
+		var early *Ahead
 		if touch == nil {
-			early = s.readAhead(req.Key, affinity)
+			early = s.ReadAhead(req.Key, affinity)
 		}
-		var st step
-		o.ask(&st, s.home(req.Key), &ask)
-		if st.err != nil || st.status != protocol.StatusHit {
-			early.drop()
-			if st.err == nil {
-				s.forget(req.Key)
+		var st steps.Step
+		o.Ask(&st, s.home(req.Key), &ask)
+		if st.Err != nil || st.Status != protocol.StatusHit {
+			early.Drop()
+			if st.Err == nil {
+				s.Forget(req.Key)
 			}
-			s.countMiss(&st)
+			s.countMiss(req.Verb, &st)
 			s.finishStep(x, req, &st)
 			return
 		}
 		if touch != nil {
-			s.p.Shared.rewrites.Touch(req.Key, *touch)
+			s.shared.rewrites.Touch(req.Key, *touch)
 		}
-		st.flags = lineFlags(st.line)
+		st.Flags = lineFlags(st.Line)
 		it, sound := s.open(&st)
-		answer := func(o *op, first *reading) {
+		answer := func(o *steps.Op, first *reading) {
 			var item split.Item
 			if sound {
 				item, sound = s.resolveFrom(o, req.Key, it, touch, first)
 			}
 			if !sound {
-				s.p.Figures.Misses++
+				s.host.Count(req.Verb, protocol.StatusMiss, 1)
 				s.gone(o, x, req)
 				return
 			}
-			s.answerMeta(o, x, req, &item, st.line)
+			s.answerMeta(o, x, req, &item, st.Line)
 			if it.Kind == split.Split {
 				s.warm(req.Key, it.Manifest.Length, it.Manifest.Copies)
 			} else {
@@ -62,32 +63,32 @@ func (s *splitter) metaGet(x *Exchange, req *protocol.Request, affinity uint32) 
 			}
 		}
 		if sound && early.matches(&it.Stored) {
-			early.keep(func(o *op, first reading) { answer(o, &first) })
+			early.keep(func(o *steps.Op, first reading) { answer(o, &first) })
 			return
 		}
-		early.drop()
+		early.Drop()
 		answer(o, nil)
 	})
 	return true
 }
 
 // answerMeta answers a mg that found an item; line is what the backend answered.
-func (s *splitter) answerMeta(o *op, x *Exchange, req *protocol.Request, item *split.Item, line []byte) {
-	s.p.Figures.Hits++
-	s.p.observeJoined(req.Key, len(item.Value), 1)
+func (s *Splitter) answerMeta(o *steps.Op, x Client, req *protocol.Request, item *split.Item, line []byte) {
+	s.host.Count(req.Verb, protocol.StatusHit, 1)
+	s.host.SawRead(req.Key, len(item.Value), 1)
 	head, data := item.AppendMetaHead(nil, req, line)
 	if !data {
 		s.finish(x, head, protocol.StatusHit)
 		return
 	}
-	l := o.framed(head, item.Value, "\r\n") // a hit is never suppressed
-	x.finishLarge(l)
+	l := o.Framed(head, item.Value, "\r\n") // a hit is never suppressed
+	x.FinishLarge(l)
 	l.Release()
 }
 
-func (s *splitter) countMiss(st *step) {
-	if st.err == nil && st.status == protocol.StatusMiss {
-		s.p.Figures.Misses++
+func (s *Splitter) countMiss(verb protocol.Verb, st *steps.Step) {
+	if st.Err == nil && st.Status == protocol.StatusMiss {
+		s.host.Count(verb, protocol.StatusMiss, 1)
 	}
 }
 
@@ -108,7 +109,7 @@ func lineFlags(line []byte) uint32 {
 const noInvalidExtend = "CLIENT_ERROR flag I with an append mode is not taken where values may be split\r\n"
 
 // metaSet carries out a ms.
-func (s *splitter) metaSet(x *Exchange, req *protocol.Request, affinity uint32) bool {
+func (s *Splitter) metaSet(x Client, req *protocol.Request, affinity uint32) bool {
 	switch req.Mode {
 	case 'A', 'a', 'P', 'p':
 		s.extend(x, req, affinity)
@@ -142,24 +143,24 @@ type metaStore struct {
 }
 
 // storeMeta carries out a ms of a value that is split.
-func (s *splitter) storeMeta(x *Exchange, req *protocol.Request, how metaStore, affinity uint32) {
-	x.Waits = true
+func (s *Splitter) storeMeta(x Client, req *protocol.Request, how metaStore, affinity uint32) {
+	x.Wait()
 	var exptime int32
 	if e := newLifetime(req.MetaFlags); e != nil {
 		exptime = *e
 	}
 	value := req.Value
 	req = owned(req)
-	s.p.run(affinity, func(o *op) {
+	s.runner.Run(affinity, func(o *steps.Op) {
 		home := s.home(req.Key)
-		var before, st step
+		var before, st steps.Step
 		if protocol.HasFlag(req.MetaFlags, 'I') && compares(req.MetaFlags) != 0 { // if it is stored as stale it keeps the old item's lifetime
 			if old, ok := s.glance(o, req.Key); ok {
 				exptime = longer(exptime, old.exptime)
 			}
 		}
 		v := fresh{value, how.flags, exptime, how.copies}
-		m, why, ok := s.put(o, v, func() { o.send(&before, home, gets(req.Key)) })
+		m, why, ok := s.put(o, v, func() { o.Send(&before, home, gets(req.Key)) })
 		if !ok {
 			s.notStored(o, x, req, why)
 			return
@@ -171,12 +172,12 @@ func (s *splitter) storeMeta(x *Exchange, req *protocol.Request, how metaStore, 
 		old, known := s.open(&before)
 		s.compare(o, &final, &old, &st)
 		switch {
-		case st.err == nil && st.status == protocol.StatusOK:
+		case st.Err == nil && st.Status == protocol.StatusOK:
 			s.stored(req.Key, &m)
 			if known && old.Kind == split.Split {
 				s.clean(&old.Manifest)
 			}
-		case st.err == nil:
+		case st.Err == nil:
 			s.clean(&m)
 		}
 		s.finishStep(x, req, &st)

@@ -1,27 +1,28 @@
-package pool
+package chunks
 
 import (
 	"bytes"
 	"encoding/base64"
 	"strconv"
 
+	"mcproxy/pool/steps"
 	"mcproxy/protocol"
 	"mcproxy/split"
 )
 
 // count carries out incr or decr of a value that is split or wrapped, in which a backend cannot count. It is false for keys of which
 // this process does not know that.
-func (s *splitter) count(x *Exchange, req *protocol.Request, affinity uint32) bool {
-	if !s.p.Shared.splitKeys.Has(req.Key) {
+func (s *Splitter) count(x Client, req *protocol.Request, affinity uint32) bool {
+	if !s.shared.keys.Has(req.Key) {
 		return false
 	}
-	x.Waits = true
+	x.Wait()
 	req = owned(req)
-	s.p.run(affinity, func(o *op) {
-		var st step
-		o.ask(&st, s.home(req.Key), req)
+	s.runner.Run(affinity, func(o *steps.Op) {
+		var st steps.Step
+		o.Ask(&st, s.home(req.Key), req)
 		if n, counted := s.countHere(o, req, delta{n: req.Delta, decr: req.Verb == protocol.Decr}, &st); counted {
-			st.status, st.line = protocol.StatusNumber, appendUint(st.line[:0], n)
+			st.Status, st.Line = protocol.StatusNumber, appendUint(st.Line[:0], n)
 		}
 		s.finishStep(x, req, &st)
 	})
@@ -29,20 +30,20 @@ func (s *splitter) count(x *Exchange, req *protocol.Request, affinity uint32) bo
 }
 
 // countMeta is count for ma.
-func (s *splitter) countMeta(x *Exchange, req *protocol.Request, affinity uint32) bool {
-	if !s.p.Shared.splitKeys.Has(req.Key) {
+func (s *Splitter) countMeta(x Client, req *protocol.Request, affinity uint32) bool {
+	if !s.shared.keys.Has(req.Key) {
 		return false
 	}
-	x.Waits = true
+	x.Wait()
 	req = owned(req)
-	s.p.run(affinity, func(o *op) {
-		var st step
-		o.ask(&st, s.home(req.Key), req)
+	s.runner.Run(affinity, func(o *steps.Op) {
+		var st steps.Step
+		o.Ask(&st, s.home(req.Key), req)
 		if n, counted := s.countHere(o, req, deltaOf(req), &st); counted {
 			s.tellNumber(o, req, n, &st)
 		}
-		if st.err == nil && st.status == protocol.StatusHit {
-			s.finish(x, append(append(append(st.line, "\r\n"...), st.value...), "\r\n"...), st.status)
+		if st.Err == nil && st.Status == protocol.StatusHit {
+			s.finish(x, append(append(append(st.Line, "\r\n"...), st.Value...), "\r\n"...), st.Status)
 			return
 		}
 		s.finishStep(x, req, &st)
@@ -54,21 +55,21 @@ const notNumeric = "CLIENT_ERROR cannot increment or decrement non-numeric value
 
 // countHere counts in a split or wrapped value, if st is the backend's word that the item is no number. It says whether it did;
 // if not, st is the answer.
-func (s *splitter) countHere(o *op, req *protocol.Request, d delta, st *step) (n uint64, counted bool) {
+func (s *Splitter) countHere(o *steps.Op, req *protocol.Request, d delta, st *steps.Step) (n uint64, counted bool) {
 	for range 64 {
-		if st.err != nil || string(st.line) != notNumeric {
+		if st.Err != nil || string(st.Line) != notNumeric {
 			return 0, false
 		}
-		var before step
-		o.ask(&before, s.home(req.Key), gets(req.Key))
+		var before steps.Step
+		o.Ask(&before, s.home(req.Key), gets(req.Key))
 		it, found := s.open(&before)
 		if !found || it.Kind == split.Plain {
 			return 0, false
 		}
 		item, ok := s.resolve(o, req.Key, it, nil)
 		if !ok {
-			if o.crowded {
-				st.status, st.line = protocol.StatusServerError, append(st.line[:0], OutOfMemory[:len(OutOfMemory)-2]...)
+			if o.Crowded {
+				st.Status, st.Line = protocol.StatusServerError, append(st.Line[:0], steps.OutOfMemory[:len(steps.OutOfMemory)-2]...)
 			}
 			return 0, false
 		}
@@ -89,18 +90,18 @@ func (s *splitter) countHere(o *op, req *protocol.Request, d delta, st *step) (n
 		if life.base64 { // counting leaves a key spelled as it is
 			asCAS.Verb, asCAS.RawKey, asCAS.MetaFlags = protocol.MetaSet, base64.StdEncoding.AppendEncode(nil, req.Key), []byte("b")
 		}
-		var swapped step
+		var swapped steps.Step
 		s.swap(o, &asCAS, change{it: it, item: item, value: result, exptime: exptime}, &swapped)
-		if swapped.err == nil && (swapped.status == protocol.StatusStored || swapped.status == protocol.StatusOK) {
+		if swapped.Err == nil && (swapped.Status == protocol.StatusStored || swapped.Status == protocol.StatusOK) {
 			return n, true
 		}
 		switch {
-		case swapped.err != nil, swapped.status.IsError():
+		case swapped.Err != nil, swapped.Status.IsError():
 			*st = swapped
 			return 0, false
-		case swapped.status != protocol.StatusExists: // it is not there any more
-			st.status = protocol.StatusNotFound
-			st.line = bytes.TrimSuffix(protocol.AppendMiss(nil, req), []byte("\r\n"))
+		case swapped.Status != protocol.StatusExists: // it is not there any more
+			st.Status = protocol.StatusNotFound
+			st.Line = bytes.TrimSuffix(protocol.AppendMiss(nil, req), []byte("\r\n"))
 			return 0, false
 		}
 	}
@@ -129,7 +130,7 @@ func deltaOf(req *protocol.Request) delta {
 }
 
 // tellNumber makes ma's answer after a swap: what mg says of the item, and the number in place of the value.
-func (s *splitter) tellNumber(o *op, req *protocol.Request, n uint64, st *step) {
+func (s *Splitter) tellNumber(o *steps.Op, req *protocol.Request, n uint64, st *steps.Step) {
 	var flags []byte
 	for tok, rest := protocol.NextKey(req.MetaFlags); tok != nil; tok, rest = protocol.NextKey(rest) {
 		switch tok[0] {
@@ -137,9 +138,9 @@ func (s *splitter) tellNumber(o *op, req *protocol.Request, n uint64, st *step) 
 			flags = append(append(flags, tok...), ' ')
 		}
 	}
-	o.ask(st, s.home(req.Key), &protocol.Request{Verb: protocol.MetaGet, Key: req.Key, RawKey: req.RawKey, MetaFlags: flags, ValueLen: -1})
-	if after, found := bytes.CutPrefix(st.line, []byte("HD")); found && protocol.HasFlag(req.MetaFlags, 'v') {
-		st.status, st.value = protocol.StatusHit, appendUint(nil, n)
-		st.line = append(strconv.AppendInt([]byte("VA "), int64(len(st.value)), 10), after...)
+	o.Ask(st, s.home(req.Key), &protocol.Request{Verb: protocol.MetaGet, Key: req.Key, RawKey: req.RawKey, MetaFlags: flags, ValueLen: -1})
+	if after, found := bytes.CutPrefix(st.Line, []byte("HD")); found && protocol.HasFlag(req.MetaFlags, 'v') {
+		st.Status, st.Value = protocol.StatusHit, appendUint(nil, n)
+		st.Line = append(strconv.AppendInt([]byte("VA "), int64(len(st.Value)), 10), after...)
 	}
 }

@@ -1,4 +1,4 @@
-package pool
+package chunks
 
 import (
 	"bytes"
@@ -7,14 +7,15 @@ import (
 	"time"
 
 	"mcproxy/backend"
+	"mcproxy/pool/steps"
 	"mcproxy/protocol"
 	"mcproxy/split"
 )
 
 // extend carries out append and prepend, ms's modes of that name included. A value that is not split, and does not become
 // so, is extended by the backend, if it is still the one that was looked at; another is read, joined, and swapped by cas.
-func (s *splitter) extend(x *Exchange, req *protocol.Request, affinity uint32) {
-	x.Waits = true
+func (s *Splitter) extend(x Client, req *protocol.Request, affinity uint32) {
+	x.Wait()
 	more := append([]byte(nil), req.Value...)
 	req = owned(req)
 	var echo *protocol.Echo
@@ -24,25 +25,25 @@ func (s *splitter) extend(x *Exchange, req *protocol.Request, affinity uint32) {
 		}
 		req.RawKey, req.MetaFlags = req.Key, without(without(req.MetaFlags, 'b'), 'k')
 	}
-	s.p.run(affinity, func(o *op) {
-		var before, st step
+	s.runner.Run(affinity, func(o *steps.Op) {
+		var before, st steps.Step
 		for range 64 {
-			o.ask(&before, s.home(req.Key), gets(req.Key))
-			if before.err != nil {
+			o.Ask(&before, s.home(req.Key), gets(req.Key))
+			if before.Err != nil {
 				s.spoil(o, req.Key)
-				s.p.fail(x, req, before.err)
+				x.Fail(req, before.Err)
 				return
 			}
 			it, found := s.open(&before)
-			if !found && before.status == protocol.StatusHit { // damaged, which is as good as missing
-				x.To.Finish(x, protocol.AppendMiss(nil, req))
+			if !found && before.Status == protocol.StatusHit { // damaged, which is as good as missing
+				x.Finish(protocol.AppendMiss(nil, req))
 				return
 			}
 			if !found { // what comes meanwhile must not be extended unseen: it may be a manifest
 				it.unique = math.MaxUint64
 			}
 			own := compares(req.MetaFlags)
-			if st.status == protocol.StatusExists && own != 0 && (it.shown() != own || it.unique == own) {
+			if st.Status == protocol.StatusExists && own != 0 && (it.shown() != own || it.unique == own) {
 				break // as its client knows it
 			}
 			now, _ := knownBy(req, &it)
@@ -54,49 +55,49 @@ func (s *splitter) extend(x *Exchange, req *protocol.Request, affinity uint32) {
 				}
 				s.extendAtHome(o, now, data, it.unique, &st)
 			} else if req.Mode == 'a' || req.Mode == 'p' { // as memcached says of a mode that it does not know
-				x.To.Finish(x, []byte("CLIENT_ERROR invalid mode for ms M token\r\n"))
+				x.Finish([]byte("CLIENT_ERROR invalid mode for ms M token\r\n"))
 				return
 			} else if !s.extendHere(o, now, more, it, &st) {
-				if o.why != nil { // it may be there, but could not be read
+				if o.Why != nil { // it may be there, but could not be read
 					s.spoil(o, req.Key)
 				}
 				s.gone(o, x, req)
 				return
 			}
-			if st.status != protocol.StatusExists {
+			if st.Status != protocol.StatusExists {
 				break
 			}
 		}
-		if st.err == nil && !req.Verb.IsMeta() { // the swap was another command's
-			st.line = append(st.line[:0], protocol.NotStored[:len(protocol.NotStored)-2]...)
-			if st.status == protocol.StatusOK || st.status == protocol.StatusStored {
-				st.line = append(st.line[:0], protocol.Stored[:len(protocol.Stored)-2]...)
+		if st.Err == nil && !req.Verb.IsMeta() { // the swap was another command's
+			st.Line = append(st.Line[:0], protocol.NotStored[:len(protocol.NotStored)-2]...)
+			if st.Status == protocol.StatusOK || st.Status == protocol.StatusStored {
+				st.Line = append(st.Line[:0], protocol.Stored[:len(protocol.Stored)-2]...)
 			}
 		}
-		if echo != nil && st.err == nil && !st.status.IsError() {
-			st.line = protocol.AppendEcho(nil, st.line, st.line, echo)
+		if echo != nil && st.Err == nil && !st.Status.IsError() {
+			st.Line = protocol.AppendEcho(nil, st.Line, st.Line, echo)
 		}
 		s.finishStep(x, req, &st)
 	})
 }
 
 // gone answers a request for a value that is not there any more, or for which there is no memory.
-func (s *splitter) gone(o *op, x *Exchange, req *protocol.Request) {
-	why := o.refusal()
+func (s *Splitter) gone(o *steps.Op, x Client, req *protocol.Request) {
+	why := s.refusal(o)
 	switch {
-	case !o.crowded && why == nil:
-		x.To.Finish(x, protocol.AppendMiss(nil, req))
+	case !o.Crowded && why == nil:
+		x.Finish(protocol.AppendMiss(nil, req))
 	case req.NoReply && !req.Verb.IsMeta():
-		x.To.Finish(x, nil)
-	case o.crowded:
-		x.To.Finish(x, []byte(OutOfMemory))
+		x.Finish(nil)
+	case o.Crowded:
+		x.Finish([]byte(steps.OutOfMemory))
 	default:
-		x.To.Finish(x, appendError(nil, why))
+		x.Finish(steps.AppendError(nil, why))
 	}
 }
 
 // extendAtHome lets the backend extend the item with that cas number. Where there is none it says what it says of a missing item.
-func (s *splitter) extendAtHome(o *op, req *protocol.Request, more []byte, unique uint64, st *step) {
+func (s *Splitter) extendAtHome(o *steps.Op, req *protocol.Request, more []byte, unique uint64, st *steps.Step) {
 	flags := req.MetaFlags
 	switch req.Verb {
 	case protocol.Append:
@@ -107,7 +108,7 @@ func (s *splitter) extendAtHome(o *op, req *protocol.Request, more []byte, uniqu
 	if unique != 0 && compares(flags) == 0 {
 		flags = appendUint(append(without(flags, 'C'), 'C'), unique)
 	}
-	o.ask(st, s.home(req.Key), &protocol.Request{
+	o.Ask(st, s.home(req.Key), &protocol.Request{
 		Verb: protocol.MetaSet, Key: req.Key, RawKey: rawKey(req), MetaFlags: flags, NoReply: req.NoReply, // q is left out
 		ValueLen: len(more), Value: more,
 	})
@@ -122,12 +123,12 @@ func rawKey(req *protocol.Request) []byte {
 
 // extendHere joins a split or wrapped value, or one that becomes so, with more and swaps it by cas. It is false if the value
 // is not there any more.
-func (s *splitter) extendHere(o *op, req *protocol.Request, more []byte, it opened, st *step) bool {
+func (s *Splitter) extendHere(o *steps.Op, req *protocol.Request, more []byte, it opened, st *steps.Step) bool {
 	old := len(it.Value)
 	if it.Kind == split.Split {
 		old = it.Manifest.Length
 	}
-	if !o.reserve(old + s.p.Needs(old+len(more))) { // the old value, the new one, and its chunks
+	if !s.reserve(o, old+s.Needs(old+len(more))) { // the old value, the new one, and its chunks
 		return false
 	}
 	item, ok := s.resolve(o, req.Key, it, nil)
@@ -156,7 +157,7 @@ type change struct {
 }
 
 // swap puts a new value in the place of an item, if that is still there, by cas, or by ms if that is what the client sent.
-func (s *splitter) swap(o *op, req *protocol.Request, c change, st *step) {
+func (s *Splitter) swap(o *steps.Op, req *protocol.Request, c change, st *steps.Step) {
 	it, item, value, exptime := c.it, c.item, c.value, c.exptime
 	client := item.Flags
 	var m split.Manifest
@@ -167,8 +168,8 @@ func (s *splitter) swap(o *op, req *protocol.Request, c change, st *step) {
 		var ok bool
 		if m, why, ok = s.put(o, fresh{value, item.Flags, exptime, copies}); !ok {
 			s.spoil(o, req.Key)
-			st.err = why
-			st.status, st.line = protocol.StatusServerError, append(st.line[:0], protocol.TooLarge[:len(protocol.TooLarge)-2]...)
+			st.Err = why
+			st.Status, st.Line = protocol.StatusServerError, append(st.Line[:0], protocol.TooLarge[:len(protocol.TooLarge)-2]...)
 			return
 		}
 		client, value = split.ReservedFlags, m.Append(nil)
@@ -182,12 +183,12 @@ func (s *splitter) swap(o *op, req *protocol.Request, c change, st *step) {
 		swap.NoReply = req.NoReply
 		swap.Verb, swap.RawKey, swap.MetaFlags = protocol.MetaSet, rawKey(req), swapFlags(req.MetaFlags, client, exptime, it.unique)
 	}
-	o.ask(st, s.home(req.Key), swap)
-	stored := st.err == nil && (st.status == protocol.StatusStored || st.status == protocol.StatusOK)
+	o.Ask(st, s.home(req.Key), swap)
+	stored := st.Err == nil && (st.Status == protocol.StatusStored || st.Status == protocol.StatusOK)
 	switch {
 	case stored && it.Kind == split.Split:
 		s.clean(&it.Manifest)
-	case st.err == nil && !stored && kind == split.Split:
+	case st.Err == nil && !stored && kind == split.Split:
 		s.clean(&m)
 	}
 	if stored && kind == split.Split {
@@ -197,7 +198,7 @@ func (s *splitter) swap(o *op, req *protocol.Request, c change, st *step) {
 
 // lifetime gives what is left of an item's, as an exptime. It asks by me, which takes no token and counts as no access; there
 // 1.6.18 gives the seconds that are left with a minus, and -1 both for one second and for ever, which mg tells apart.
-func (s *splitter) lifetime(o *op, key []byte) (exptime int32, ok bool) {
+func (s *Splitter) lifetime(o *steps.Op, key []byte) (exptime int32, ok bool) {
 	l, ok := s.life(o, key)
 	return l.exptime, ok
 }
@@ -209,27 +210,27 @@ type life struct {
 	base64  bool  // the key is known to the server as it came by a meta command with b
 }
 
-func (s *splitter) life(o *op, key []byte) (l life, ok bool) {
+func (s *Splitter) life(o *steps.Op, key []byte) (l life, ok bool) {
 	if l, ok = s.glance(o, key); !ok || l.seconds != -1 {
 		return l, ok
 	}
-	var st step
-	o.ask(&st, s.home(key), &protocol.Request{Verb: protocol.MetaGet, Key: key, RawKey: key, MetaFlags: []byte("t"), ValueLen: -1})
-	if st.err != nil || st.status != protocol.StatusOK || !bytes.HasPrefix(st.line, []byte("HD t-1")) {
+	var st steps.Step
+	o.Ask(&st, s.home(key), &protocol.Request{Verb: protocol.MetaGet, Key: key, RawKey: key, MetaFlags: []byte("t"), ValueLen: -1})
+	if st.Err != nil || st.Status != protocol.StatusOK || !bytes.HasPrefix(st.Line, []byte("HD t-1")) {
 		l.exptime = 1
 	}
 	return l, true
 }
 
 // glance is life without the mg: of what has no end, or one second left, it says that it has no end.
-func (s *splitter) glance(o *op, key []byte) (l life, ok bool) {
-	var st step
-	o.ask(&st, s.home(key), &protocol.Request{Verb: protocol.MetaDebug, Key: key, RawKey: key, ValueLen: -1})
-	if o.why = st.err; st.err != nil || st.status != protocol.StatusOK {
+func (s *Splitter) glance(o *steps.Op, key []byte) (l life, ok bool) {
+	var st steps.Step
+	o.Ask(&st, s.home(key), &protocol.Request{Verb: protocol.MetaDebug, Key: key, RawKey: key, ValueLen: -1})
+	if o.Why = st.Err; st.Err != nil || st.Status != protocol.StatusOK {
 		return l, false
 	}
-	l.base64 = !bytes.HasPrefix(st.line, append(append([]byte("ME "), key...), ' '))
-	_, after, found := bytes.Cut(st.line, []byte(" exp="))
+	l.base64 = !bytes.HasPrefix(st.Line, append(append([]byte("ME "), key...), ' '))
+	_, after, found := bytes.Cut(st.Line, []byte(" exp="))
 	text, _, _ := bytes.Cut(after, []byte(" "))
 	v, err := strconv.ParseInt(string(text), 10, 64)
 	if !found || err != nil {

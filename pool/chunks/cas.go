@@ -1,11 +1,11 @@
-package pool
+package chunks
 
 import (
 	"bytes"
 	"math"
 	"strconv"
 
-	"mcproxy/backend"
+	"mcproxy/pool/steps"
 	"mcproxy/protocol"
 	"mcproxy/split"
 )
@@ -49,16 +49,16 @@ func knownBy(req *protocol.Request, it *opened) (again *protocol.Request, ok boo
 	return comparing(req, it.unique), true
 }
 
-// lookAgain takes up a request that a backend refused in words that may be about what stands there in a client's value's place: a
+// LookAgain takes up a request, as it was sent, that a backend refused in words that may be about what stands there in a client's value's place: a
 // comparison with a number that a rewritten item does not have any more, or counting in what is no number. It is false if they
 // cannot be.
-func (s *splitter) lookAgain(x *Exchange, c *backend.Call, r *protocol.Response) bool {
-	counts := x.verb == protocol.Incr || x.verb == protocol.Decr || x.verb == protocol.MetaArithmetic
+func (s *Splitter) LookAgain(x Client, sent []byte, r *protocol.Response) bool {
+	counts := x.Verb() == protocol.Incr || x.Verb() == protocol.Decr || x.Verb() == protocol.MetaArithmetic
 	noNumber := counts && string(r.Line) == notNumeric
-	if x.again || !noNumber && r.Status != protocol.StatusExists {
+	if x.Again() || !noNumber && r.Status != protocol.StatusExists {
 		return false
 	}
-	line := bytes.Clone(c.Request())
+	line := bytes.Clone(sent)
 	req := new(protocol.Request)
 	n, err := protocol.ParseRequest(line, req)
 	if err != nil || n == 0 || !protocol.TextKey(req.Key) {
@@ -71,54 +71,51 @@ func (s *splitter) lookAgain(x *Exchange, c *backend.Call, r *protocol.Response)
 	if !noNumber && compared(req) == 0 {
 		return false
 	}
-	req.NoReply = x.quiet
-	if x.flags != nil { // the backend has got fewer
-		req.MetaFlags = x.flags
+	req.NoReply = x.Quiet()
+	if flags := x.Flags(); flags != nil { // the backend has got fewer
+		req.MetaFlags = flags
 	}
 	answer := append(append([]byte(nil), r.Line...), "\r\n"...)
 	status := r.Status
-	s.p.run(x.affinity, func(o *op) {
-		var st step
-		if o.ask(&st, s.home(req.Key), gets(req.Key)); st.err != nil { // nobody knows whether it was refused with reason
+	s.runner.Run(x.Affinity(), func(o *steps.Op) {
+		var st steps.Step
+		if o.Ask(&st, s.home(req.Key), gets(req.Key)); st.Err != nil { // nobody knows whether it was refused with reason
 			s.spoil(o, req.Key)
-			s.p.fail(x, req, st.err)
+			x.Fail(req, st.Err)
 			return
 		}
 		it, found := s.open(&st)
 		again, ok := knownBy(req, &it)
 		switch {
-		case st.status == protocol.StatusMiss: // gone since: the backend says so in its words
+		case st.Status == protocol.StatusMiss: // gone since: the backend says so in its words
 		case !found, !ok && !(noNumber && it.Kind != split.Plain):
-			x.pass(status, answer[:len(answer)-2], answer)
+			x.Pass(status, answer[:len(answer)-2], answer)
 			return
 		default:
-			s.p.Shared.splitKeys.Add(req.Key)
+			s.shared.keys.Add(req.Key)
 		}
-		x.again = true
-		waits := x.Waits
-		s.p.begin(x, again, x.affinity)
-		x.Waits = waits // whether it does was told when it was begun
+		x.Begin(again)
 	})
 	return true
 }
 
 // compare sends a request that may compare with a cas number, by the number that the item has: it, which was read before. If that has
 // changed meanwhile, though not for its clients, it sends it again.
-func (s *splitter) compare(o *op, req *protocol.Request, it *opened, st *step) {
+func (s *Splitter) compare(o *steps.Op, req *protocol.Request, it *opened, st *steps.Step) {
 	for range 4 {
 		now, _ := knownBy(req, it)
-		o.ask(st, s.home(req.Key), now)
-		if st.err != nil || st.status != protocol.StatusExists || compared(req) == 0 {
+		o.Ask(st, s.home(req.Key), now)
+		if st.Err != nil || st.Status != protocol.StatusExists || compared(req) == 0 {
 			return
 		}
-		var again step
-		if o.ask(&again, s.home(req.Key), gets(req.Key)); again.err != nil { // nobody knows whether it was refused with reason
+		var again steps.Step
+		if o.Ask(&again, s.home(req.Key), gets(req.Key)); again.Err != nil { // nobody knows whether it was refused with reason
 			s.spoil(o, req.Key)
-			st.err = again.err
+			st.Err = again.Err
 			return
 		}
-		if again.status == protocol.StatusMiss { // gone since: the backend says so in its words
-			o.ask(st, s.home(req.Key), req)
+		if again.Status == protocol.StatusMiss { // gone since: the backend says so in its words
+			o.Ask(st, s.home(req.Key), req)
 			return
 		}
 		next, found := s.open(&again)
@@ -134,40 +131,40 @@ func (s *splitter) compare(o *op, req *protocol.Request, it *opened, st *step) {
 
 // lookFirst looks at the item before a ms that marks it stale if it compares as older, so that it is compared by the number that its
 // client knows. It is false for any other request.
-func (s *splitter) lookFirst(x *Exchange, req *protocol.Request, affinity uint32) bool {
-	if x.again || req.Verb != protocol.MetaSet || compares(req.MetaFlags) == 0 || !protocol.HasFlag(req.MetaFlags, 'I') {
+func (s *Splitter) lookFirst(x Client, req *protocol.Request, affinity uint32) bool {
+	if x.Again() || req.Verb != protocol.MetaSet || compares(req.MetaFlags) == 0 || !protocol.HasFlag(req.MetaFlags, 'I') {
 		return false
 	}
-	x.Waits, x.again = true, true
+	x.Wait()
 	value := bytes.Clone(req.Value)
 	req = owned(req)
-	s.p.run(affinity, func(o *op) {
-		var st step
-		o.ask(&st, s.home(req.Key), gets(req.Key))
+	s.runner.Run(affinity, func(o *steps.Op) {
+		var st steps.Step
+		o.Ask(&st, s.home(req.Key), gets(req.Key))
 		again := req
 		if it, found := s.open(&st); found {
 			again, _ = knownBy(req, &it)
 		}
 		final := *again
 		final.Value = value
-		s.p.begin(x, &final, affinity)
+		x.Begin(&final)
 	})
 	return true
 }
 
 // invalidate carries out a md that leaves the item, marks it stale and gives it another cas number. A number that its clients know a
 // rewritten value by would outlive that; so it is taken away first. It is false if there is nothing to be done before.
-func (s *splitter) invalidate(x *Exchange, req *protocol.Request, affinity uint32) bool {
-	if x.again {
+func (s *Splitter) invalidate(x Client, req *protocol.Request, affinity uint32) bool {
+	if x.Again() {
 		return false
 	}
-	x.Waits, x.again = true, true
+	x.Wait()
 	req = owned(req)
-	s.p.run(affinity, func(o *op) {
+	s.runner.Run(affinity, func(o *steps.Op) {
 		final := req
 		for range 64 {
-			var st step
-			o.ask(&st, s.home(req.Key), gets(req.Key))
+			var st steps.Step
+			o.Ask(&st, s.home(req.Key), gets(req.Key))
 			it, found := s.open(&st)
 			if !found || it.Kind != split.Split {
 				break
@@ -178,7 +175,7 @@ func (s *splitter) invalidate(x *Exchange, req *protocol.Request, affinity uint3
 				break
 			}
 			probe := comparing(req, math.MaxUint64)
-			if o.ask(&st, s.home(req.Key), probe); st.status != protocol.StatusExists {
+			if o.Ask(&st, s.home(req.Key), probe); st.Status != protocol.StatusExists {
 				break // its flags are not to the backend's taste
 			}
 			if longer { // the chunks first
@@ -196,14 +193,14 @@ func (s *splitter) invalidate(x *Exchange, req *protocol.Request, affinity uint3
 			}
 			break
 		}
-		s.p.begin(x, final, affinity)
+		x.Begin(final)
 	})
 	return true
 }
 
 // ownUnique swaps a manifest for the same one without Unique, and gives the cas number that it has then. not ok: it is not there any
 // more.
-func (s *splitter) ownUnique(o *op, key []byte, it *opened) (unique uint64, ok bool) {
+func (s *Splitter) ownUnique(o *steps.Op, key []byte, it *opened) (unique uint64, ok bool) {
 	exptime, ok := s.lifetime(o, key)
 	if !ok {
 		return 0, false

@@ -1,9 +1,10 @@
-package pool
+package chunks
 
 import (
 	"math"
 
 	"mcproxy/backend"
+	"mcproxy/pool/steps"
 	"mcproxy/protocol"
 	"mcproxy/split"
 )
@@ -19,20 +20,20 @@ const (
 
 // chunkStep is a step that reads a chunk straight into the value.
 type chunkStep struct {
-	step
+	steps.Step
 	f      *fetching
 	index  int
 	server int
 }
 
 func (c *chunkStep) Answer(_ *backend.Call, r *protocol.Response, _ []byte) error {
-	c.status = r.Status
+	c.Status = r.Status
 	if r.Status == protocol.StatusHit && c.f.a.Add(c.index, r.ClientFlags, r.Value) != nil {
-		c.status = protocol.StatusMiss // another's, or cut short: as good as missing
+		c.Status = protocol.StatusMiss // another's, or cut short: as good as missing
 	}
 	if r.Last {
 		c.f.s.flight[c.server] -= c.f.m.Size(c.index)
-		c.ended()
+		c.f.o.Ended()
 	}
 	return nil
 }
@@ -40,34 +41,34 @@ func (c *chunkStep) Answer(_ *backend.Call, r *protocol.Response, _ []byte) erro
 // Fail notes that the chunk did not come.
 func (c *chunkStep) Fail(call *backend.Call, req []byte, err *backend.Error) {
 	c.f.s.flight[c.server] -= c.f.m.Size(c.index)
-	c.step.Fail(call, req, err)
+	c.Step.Fail(call, req, err)
 }
 
 // A fetching reads the chunks of one value.
 type fetching struct {
-	s     *splitter
-	o     *op
+	s     *Splitter
+	o     *steps.Op
 	m     *split.Manifest
 	touch *int32 // not nil: they get a lifetime on the way
-	ahead *ahead // not nil: nobody knows yet whether the manifest still holds
+	ahead *Ahead // not nil: nobody knows yet whether the manifest still holds
 	a     split.Assembler
 	first []uint16 // of each chunk: the copy that is read first; nil: there is one of each
 	lost  fetched
 }
 
 // fetch reads a value's chunks.
-func (s *splitter) fetch(o *op, m *split.Manifest, touch *int32) reading {
+func (s *Splitter) fetch(o *steps.Op, m *split.Manifest, touch *int32) reading {
 	f := &fetching{s: s, o: o, m: m, touch: touch, lost: missing}
 	value, how := f.run()
 	return reading{value, how}
 }
 
 func (f *fetching) run() ([]byte, fetched) {
-	if !f.o.reserve(f.m.Length) {
+	if !f.s.reserve(f.o, f.m.Length) {
 		return nil, failed
 	}
-	f.o.why = nil
-	buf := f.o.room(f.m.Length)
+	f.o.Why = nil
+	buf := f.o.Room(f.m.Length)
 	if f.a.Start(*f.m, buf) != nil {
 		return nil, missing
 	}
@@ -84,7 +85,7 @@ func (f *fetching) run() ([]byte, fetched) {
 		return nil, f.lost
 	}
 	value, err := f.a.Value()
-	if err != nil && f.s.p.Shared.mutant == skipsChecksum {
+	if err != nil && f.s.shared.Mutant == SkipsChecksum {
 		return buf, whole
 	}
 	if err != nil {
@@ -96,17 +97,17 @@ func (f *fetching) run() ([]byte, fetched) {
 
 // copies reads one copy of each chunk that is missing: first the one that choose says, then the others.
 func (f *fetching) copies(round int) {
-	steps := make([]chunkStep, 0, f.a.Left())
+	asks := make([]chunkStep, 0, f.a.Left())
 	var key []byte
 	asked := 0 // bytes of those that have not ended
 	for i := range f.a.Missing() {
 		if asked > 0 && asked+f.m.Size(i) > Window {
-			f.o.wait()
+			f.o.Wait()
 			asked = 0
-			if steps[len(steps)-1].err != nil {
+			if asks[len(asks)-1].Err != nil {
 				break // late already; what is missing is read from the next copies
 			}
-			f.o.deadline = max(f.o.deadline, f.s.p.loop.Now+int64(f.s.p.Shared.timeout)) // each window has its time
+			f.o.Deadline = max(f.o.Deadline, f.s.loop.Now+int64(f.s.runner.Timeout)) // each window has its time
 		}
 		asked += f.m.Size(i)
 		c := 0
@@ -125,26 +126,22 @@ func (f *fetching) copies(round int) {
 		if f.touch != nil {
 			req.Verb, req.Exptime = protocol.Gat, *f.touch
 		}
-		steps = append(steps, chunkStep{f: f, index: i, server: server})
-		st := &steps[len(steps)-1]
-		st.o = f.o
-		st.call.Owner = st
-		pl := f.s.bulk[server]
-		if st.err = pl.SendBy(&st.call, req, f.o.affinity, min(pl.Deadline(), f.o.deadline)); st.err == nil {
-			f.o.open++
+		asks = append(asks, chunkStep{f: f, index: i, server: server})
+		st := &asks[len(asks)-1]
+		if f.o.SendFor(st, &st.Step, f.s.bulk[server], req) {
 			f.s.flight[server] += f.m.Size(i)
 		}
 	}
-	f.o.wait()
-	f.s.figures.ChunksRead += uint64(len(steps))
+	f.o.Wait()
+	f.s.figures.ChunksRead += uint64(len(asks))
 	if f.ahead != nil && round == 0 && f.a.Left() > 0 && !f.ahead.wait() {
 		return
 	}
-	for i := range steps {
-		switch st := &steps[i]; {
-		case st.err != nil, st.status.IsError():
-			f.lost, f.o.why = failed, st.err
-		case st.status != protocol.StatusHit:
+	for i := range asks {
+		switch st := &asks[i]; {
+		case st.Err != nil, st.Status.IsError():
+			f.lost, f.o.Why = failed, st.Err
+		case st.Status != protocol.StatusHit:
 			f.s.figures.ChunksMissing++
 		}
 	}
@@ -153,9 +150,9 @@ func (f *fetching) copies(round int) {
 // choose picks the copy of a chunk to read: of two at random the one whose server this worker waits for the fewest bytes of. The
 // choice of one alone would leave the busiest server far above the mean; that of the least of all would have all workers run to
 // the same.
-func (s *splitter) choose(m *split.Manifest, index int) int {
-	a := s.p.rand.IntN(m.Copies)
-	b := s.p.rand.IntN(m.Copies - 1)
+func (s *Splitter) choose(m *split.Manifest, index int) int {
+	a := s.rand.IntN(m.Copies)
+	b := s.rand.IntN(m.Copies - 1)
 	if b >= a {
 		b++
 	}
@@ -166,7 +163,7 @@ func (s *splitter) choose(m *split.Manifest, index int) int {
 }
 
 // burden is how many bytes of chunks this worker waits for from a server; a server that does not answer has the greatest.
-func (s *splitter) burden(server int) int {
+func (s *Splitter) burden(server int) int {
 	if server >= len(s.bulk) || s.bulk[server].Backend.State() != backend.StateUp {
 		return math.MaxInt
 	}
@@ -176,15 +173,15 @@ func (s *splitter) burden(server int) int {
 // resolve makes a client's item of what stands under its key: a split value is put together. If chunks are missing, the
 // manifest is read again: another has another generation; the same is dead, and goes away, so that a following add works.
 // not ok: a miss.
-func (s *splitter) resolve(o *op, key []byte, it opened, touch *int32) (item split.Item, ok bool) {
+func (s *Splitter) resolve(o *steps.Op, key []byte, it opened, touch *int32) (item split.Item, ok bool) {
 	return s.resolveFrom(o, key, it, touch, nil)
 }
 
 // resolveFrom is resolve where the chunks were read already; first is nil: they were not.
-func (s *splitter) resolveFrom(o *op, key []byte, it opened, touch *int32, first *reading) (item split.Item, ok bool) {
+func (s *Splitter) resolveFrom(o *steps.Op, key []byte, it opened, touch *int32, first *reading) (item split.Item, ok bool) {
 	for tries := 0; ; tries++ {
 		if it.Kind != split.Split {
-			s.p.sawWhole(key, len(it.Value), 0)
+			s.host.SawWhole(key, len(it.Value), 0)
 			return split.Item{Flags: it.Flags, Unique: it.shown(), Value: it.Value}, true
 		}
 		var now reading
@@ -196,22 +193,22 @@ func (s *splitter) resolveFrom(o *op, key []byte, it opened, touch *int32, first
 		if now.how == whole {
 			s.figures.Read++
 			s.remember(key, &it.Manifest)
-			s.p.sawSplit(key, &it.Manifest, 0)
+			s.sawSplit(key, &it.Manifest, 0)
 			return split.Item{Flags: it.Flags, Unique: it.shown(), Value: now.value}, true
 		}
 		if now.how == failed || tries == 4 {
 			return item, false
 		}
 		s.figures.Retried++
-		var again step
-		o.ask(&again, s.home(key), gets(key))
+		var again steps.Step
+		o.Ask(&again, s.home(key), gets(key))
 		next, ok := s.open(&again)
 		if !ok {
 			return item, false
 		}
 		if next.Kind == split.Split && next.Manifest == it.Manifest {
 			s.figures.Dead++
-			s.forget(key)
+			s.Forget(key)
 			s.unlink(o, key, next.unique)
 			return item, false
 		}
@@ -220,8 +217,37 @@ func (s *splitter) resolveFrom(o *op, key []byte, it opened, touch *int32, first
 }
 
 // unlink deletes an item if it still is the one with that cas number.
-func (s *splitter) unlink(o *op, key []byte, unique uint64) {
+func (s *Splitter) unlink(o *steps.Op, key []byte, unique uint64) {
 	flags := appendUint([]byte("C"), unique)
-	var st step
-	o.ask(&st, s.home(key), &protocol.Request{Verb: protocol.MetaDelete, Key: key, RawKey: key, MetaFlags: flags, ValueLen: -1})
+	var st steps.Step
+	o.Ask(&st, s.home(key), &protocol.Request{Verb: protocol.MetaDelete, Key: key, RawKey: key, MetaFlags: flags, ValueLen: -1})
+}
+
+// lost is the answer to a retrieval whose value cannot be had.
+func (s *Splitter) lost(o *steps.Op) *steps.Large {
+	answer := []byte(protocol.End)
+	switch why := s.refusal(o); {
+	case o.Crowded:
+		answer = []byte(steps.OutOfMemory)
+	case why != nil:
+		answer = steps.AppendError(nil, why)
+	}
+	return steps.Plain(answer)
+}
+
+// refusal is why a value cannot be had, if that is to be said; nil: it is a miss.
+func (s *Splitter) refusal(o *steps.Op) *backend.Error {
+	if o.Why == nil {
+		return nil
+	}
+	return s.host.Refuse(o.Why)
+}
+
+// reserve is Op.Reserve.
+func (s *Splitter) reserve(o *steps.Op, n int) bool {
+	if o.Reserve(n) {
+		return true
+	}
+	s.figures.Crowded++
+	return false
 }

@@ -1,10 +1,11 @@
-package pool
+package chunks
 
 import (
 	"bytes"
 	"strconv"
 
 	"mcproxy/hotkey"
+	"mcproxy/pool/steps"
 	"mcproxy/protocol"
 	"mcproxy/split"
 )
@@ -17,12 +18,12 @@ import (
 // spreadCopies says how many copies the chunks of a value of that length have, under the key, because of its heat; 0: it is not kept
 // in chunks for that. So many chunks and copies as there are, so many servers share the reads: a value of several chunks needs fewer
 // copies.
-func (s *splitter) spreadCopies(key []byte, length int) int {
+func (s *Splitter) spreadCopies(key []byte, length int) int {
 	hot := s.hot()
-	if hot == nil || !hot.spread || length <= s.p.Shared.minSpread {
+	if !hot.Spread() || length <= s.shared.MinSpread {
 		return 0
 	}
-	items := hot.keys[hotkey.Hash(key)]
+	items := hot.Copies(hotkey.Hash(key))
 	if items == 0 {
 		return 0
 	}
@@ -35,7 +36,7 @@ func (s *splitter) spreadCopies(key []byte, length int) int {
 }
 
 // storedAs says how a client's value is stored, and with how many copies of each chunk.
-func (s *splitter) storedAs(key []byte, flags uint32, length int) (kind split.Kind, copies int) {
+func (s *Splitter) storedAs(key []byte, flags uint32, length int) (kind split.Kind, copies int) {
 	kind = split.StoredAs(flags, length, s.cfg.Threshold)
 	if copies = s.spreadCopies(key, length); copies > 0 {
 		kind = split.Split
@@ -44,36 +45,36 @@ func (s *splitter) storedAs(key []byte, flags uint32, length int) (kind split.Ki
 }
 
 // optionsFor are the options for a value whose heat asks for so many copies.
-func (s *splitter) optionsFor(copies int) split.Options {
+func (s *Splitter) optionsFor(copies int) split.Options {
 	o := s.options
 	o.Copies = max(o.Copies, copies)
 	return o
 }
 
 // warm has a value rewritten that was read with so many copies (0: it is not in chunks), if its heat asks for more.
-func (s *splitter) warm(key []byte, length, copies int) {
+func (s *Splitter) warm(key []byte, length, copies int) {
 	if s.spreadCopies(key, length) > copies {
 		s.spread(bytes.Clone(key))
 	}
 }
 
-// warmPlain is warm for an item as a backend gave it.
-func (s *splitter) warmPlain(r *protocol.Response) {
-	if r.Status == protocol.StatusHit && r.Key != nil && len(r.Value) > s.p.Shared.minSpread {
+// WarmPlain is warm for an item as a backend gave it.
+func (s *Splitter) WarmPlain(r *protocol.Response) {
+	if r.Status == protocol.StatusHit && r.Key != nil && len(r.Value) > s.shared.MinSpread {
 		s.warm(r.Key, len(r.Value), 0)
 	}
 }
 
 // spread rewrites a key's value with as many copies as its heat asks for. Nobody waits for it.
-func (s *splitter) spread(key []byte) {
-	shared := s.p.Shared
-	if shared.marks.Has(key) || !shared.rewrites.Begin(key, s.p.loop.Now) {
+func (s *Splitter) spread(key []byte) {
+	shared := s.shared
+	if shared.marks.Has(key) || !shared.rewrites.Begin(key, s.loop.Now) {
 		return
 	}
-	s.p.run(0, func(o *op) {
+	s.runner.Run(0, func(o *steps.Op) {
 		m, unique, done := s.rewrite(o, key)
 		for {
-			exptime, touched := shared.rewrites.End(key, s.p.loop.Now, done)
+			exptime, touched := shared.rewrites.End(key, s.loop.Now, done)
 			if !touched {
 				return
 			}
@@ -86,18 +87,18 @@ func (s *splitter) spread(key []byte) {
 }
 
 // rewrite reads an item and swaps it for a manifest. It gives that and its cas number, if that is done.
-func (s *splitter) rewrite(o *op, key []byte) (m split.Manifest, unique uint64, done bool) {
-	var st step
-	o.ask(&st, s.home(key), &protocol.Request{
+func (s *Splitter) rewrite(o *steps.Op, key []byte) (m split.Manifest, unique uint64, done bool) {
+	var st steps.Step
+	o.Ask(&st, s.home(key), &protocol.Request{
 		Verb: protocol.MetaGet, Key: key, RawKey: key, MetaFlags: []byte(split.LineFlags), ValueLen: -1,
 	})
-	if st.err != nil || st.status != protocol.StatusHit {
+	if st.Err != nil || st.Status != protocol.StatusHit {
 		return m, 0, false
 	}
-	seen, ok := split.ReadLine(st.line)
+	seen, ok := split.ReadLine(st.Line)
 	if seen.Won { // the token was for a client
-		var back step
-		o.ask(&back, s.home(key), &protocol.Request{
+		var back steps.Step
+		o.Ask(&back, s.home(key), &protocol.Request{
 			Verb: protocol.MetaDelete, Key: key, RawKey: key, MetaFlags: appendUint([]byte("I C"), seen.Unique), ValueLen: -1,
 		})
 	}
@@ -108,7 +109,7 @@ func (s *splitter) rewrite(o *op, key []byte) (m split.Manifest, unique uint64, 
 	if seen.Seconds > 0 {
 		exptime = exptimeOf(seen.Seconds)
 	}
-	st.flags, st.unique = seen.Flags, seen.Unique
+	st.Flags, st.Unique = seen.Flags, seen.Unique
 	it, sound := s.open(&st)
 	if !sound {
 		return m, 0, false
@@ -118,7 +119,7 @@ func (s *splitter) rewrite(o *op, key []byte) (m split.Manifest, unique uint64, 
 		length, copies = it.Manifest.Length, it.Manifest.Copies
 	}
 	want := s.spreadCopies(key, length)
-	if want <= copies || !o.reserve(2*length) { // as it is put together, and as chunks
+	if want <= copies || !s.reserve(o, 2*length) { // as it is put together, and as chunks
 		return m, 0, false
 	}
 	item, ok := s.resolve(o, key, it, nil)
@@ -129,7 +130,7 @@ func (s *splitter) rewrite(o *op, key []byte) (m split.Manifest, unique uint64, 
 		return m, 0, false
 	}
 	m.Unique = it.shown()
-	if s.p.Shared.rewrites.Spoiled(key) {
+	if s.shared.rewrites.Spoiled(key) {
 		s.clean(&m)
 		return m, 0, false
 	}
@@ -141,7 +142,7 @@ func (s *splitter) rewrite(o *op, key []byte) (m split.Manifest, unique uint64, 
 		return m, 0, false
 	}
 	s.figures.Spread++
-	s.p.Shared.splitKeys.Add(key)
+	s.shared.keys.Add(key)
 	s.remember(key, &m)
 	if it.Kind == split.Split {
 		s.clean(&it.Manifest)
@@ -151,24 +152,24 @@ func (s *splitter) rewrite(o *op, key []byte) (m split.Manifest, unique uint64, 
 
 // place puts a manifest in the place of the item with that cas number, and gives its own. not ok: it does not stand
 // there; if that is known, that is.
-func (s *splitter) place(o *op, key []byte, m *split.Manifest, exptime int32, unique uint64) (own uint64, ok, known bool) {
+func (s *Splitter) place(o *steps.Op, key []byte, m *split.Manifest, exptime int32, unique uint64) (own uint64, ok, known bool) {
 	value := m.Append(nil)
 	flags := strconv.AppendInt(append(appendUint([]byte("F"), uint64(split.ReservedFlags)), " T"...), int64(exptime), 10)
-	var st step
-	o.ask(&st, s.home(key), &protocol.Request{
+	var st steps.Step
+	o.Ask(&st, s.home(key), &protocol.Request{
 		Verb: protocol.MetaSet, Key: key, RawKey: key, MetaFlags: append(appendUint(append(flags, " C"...), unique), " c"...),
 		ValueLen: len(value), Value: value,
 	})
-	after, found := bytes.CutPrefix(st.line, []byte("HD c"))
-	if st.err != nil || st.status != protocol.StatusOK || !found {
-		return 0, false, st.err == nil
+	after, found := bytes.CutPrefix(st.Line, []byte("HD c"))
+	if st.Err != nil || st.Status != protocol.StatusOK || !found {
+		return 0, false, st.Err == nil
 	}
 	own, err := strconv.ParseUint(string(after), 10, 64)
 	return own, err == nil, true
 }
 
 // noteMarks keeps book of what rewriting would undo: that an item is stale, or that the token to recache it is given away.
-func (s *splitter) noteMarks(req *protocol.Request) {
+func (s *Splitter) noteMarks(req *protocol.Request) {
 	var letters string
 	switch req.Verb {
 	case protocol.MetaSet, protocol.MetaDelete:
@@ -180,8 +181,8 @@ func (s *splitter) noteMarks(req *protocol.Request) {
 	}
 	for i := range len(letters) {
 		if protocol.HasFlag(req.MetaFlags, letters[i]) {
-			s.p.Shared.marks.Add(req.Key)
-			s.p.Shared.rewrites.Mark(req.Key)
+			s.shared.marks.Add(req.Key)
+			s.shared.rewrites.Mark(req.Key)
 			return
 		}
 	}

@@ -1,0 +1,127 @@
+package steps
+
+import (
+	"iter"
+	"time"
+
+	"mcproxy/backend"
+	"mcproxy/internal/budget"
+	"mcproxy/internal/epoll"
+	"mcproxy/protocol"
+)
+
+// A Runner is what the ops of a worker's pool run on.
+type Runner struct {
+	Loop    *epoll.Loop
+	Timeout time.Duration // of the backends
+	Purse   *budget.Purse // nil: without bounds
+}
+
+// An Op is a request that takes several calls.
+type Op struct {
+	Affinity uint32
+	Deadline int64          // Loop time by which the client has its answer
+	Crowded  bool           // the budget had no bytes left in time
+	Why      *backend.Error // its owner's own: why the last value could not be read; nil: all backends answered
+
+	runner  *Runner
+	yield   func(struct{}) bool
+	resume  func() (struct{}, bool)
+	open    int // steps without an answer
+	waiting bool
+
+	claims   []*budget.Claim // of the budget
+	reserved int             // bytes of them
+	frame    []byte          // what a value is put together in; nil: none was
+}
+
+// A Step is one call of an op, and what came back.
+type Step struct {
+	Err *backend.Error // no answer came
+
+	Status protocol.Status
+	Flags  uint32
+	Unique uint64
+	Line   []byte // the answer's first line, or all of it if it has no data
+	Value  []byte
+
+	o    *Op
+	call backend.Call
+}
+
+// Run starts an op for a request that just came; body runs at once, until it first waits. It has twice the timeout for all
+// its steps, each of which has one.
+func (r *Runner) Run(affinity uint32, body func(o *Op)) {
+	r.RunBy(affinity, r.Loop.Now+2*int64(r.Timeout), body)
+}
+
+// RunBy is Run with the Loop time by which the client has its answer.
+func (r *Runner) RunBy(affinity uint32, deadline int64, body func(o *Op)) {
+	o := &Op{runner: r, Affinity: affinity, Deadline: deadline}
+	o.resume, _ = iter.Pull(func(yield func(struct{}) bool) {
+		o.yield = yield
+		body(o)
+		o.release()
+	})
+	o.resume()
+}
+
+// Send sends a step's request over pl; the answer is not there until Wait returns.
+func (o *Op) Send(s *Step, pl *backend.Pipeline, req *protocol.Request) {
+	o.SendFor(s, s, pl, req)
+}
+
+// SendFor is Send where another than the step hears of its call first. It passes Fail on to the step, and Answer or the last unit's end
+// (Ended). It says whether the request was sent; if not, the owner hears nothing.
+func (o *Op) SendFor(owner backend.Completer, s *Step, pl *backend.Pipeline, req *protocol.Request) bool {
+	*s = Step{o: o, Line: s.Line[:0], Value: s.Value[:0]}
+	s.call.Owner = owner
+	if err := pl.SendBy(&s.call, req, o.Affinity, min(pl.Deadline(), o.Deadline)); err != nil {
+		s.Err = err
+		return false
+	}
+	o.open++
+	return true
+}
+
+// Wait returns when every step that was sent has ended, and all that was expected.
+func (o *Op) Wait() {
+	for o.open > 0 {
+		o.waiting = true
+		o.yield(struct{}{})
+	}
+}
+
+// Ask sends one step and waits for it.
+func (o *Op) Ask(s *Step, pl *backend.Pipeline, req *protocol.Request) {
+	o.Send(s, pl, req)
+	o.Wait()
+}
+
+// Answer keeps a step's answer.
+func (s *Step) Answer(_ *backend.Call, r *protocol.Response, _ []byte) error {
+	s.Status, s.Flags, s.Unique = r.Status, r.ClientFlags, r.Unique
+	s.Line = append(s.Line[:0], r.Line...)
+	s.Value = append(s.Value[:0], r.Value...)
+	if r.Last {
+		s.o.Ended()
+	}
+	return nil
+}
+
+// Fail notes that a step has no answer.
+func (s *Step) Fail(_ *backend.Call, _ []byte, err *backend.Error) {
+	s.Err = err
+	s.o.Ended()
+}
+
+// Expect has Wait wait for something else too, which calls Ended.
+func (o *Op) Expect() { o.open++ }
+
+// Ended is the end of something that the op waits for. The op goes on within the call if it was the last.
+func (o *Op) Ended() {
+	if o.open--; o.open == 0 && o.waiting {
+		o.waiting = false
+		o.resume()
+	}
+}
