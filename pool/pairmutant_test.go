@@ -18,7 +18,7 @@ func TestMutants(t *testing.T) {
 		within uint64 // seeds
 	}{
 		"a get joins a fetch that was sent":        {breakage{pool: pool.JoinsSent}, 1000},
-		"the manifest is sent with its chunks":     {breakage{pool: pool.ManifestFirst}, 1000},
+		"the manifest is sent with its chunks":     {breakage{pool: pool.ManifestFirst}, 8000},
 		"no checksum is looked at":                 {breakage{pool: pool.SkipsChecksum}, 1000},
 		"no manifest is compared":                  {breakage{pool: pool.TrustsMemory}, 1000},
 		"the old generation is deleted first":      {breakage{pool: pool.CleansFirst}, 1000},
