@@ -15,6 +15,27 @@ func (h *harness) largeGets(ctx context.Context, f *rig.Findings) error {
 		return err
 	}
 	defer fl.Close()
+	f.Note("The memcacheds are the same, with -I 4m; the keys are not. Both proxies have the same configuration but for `enabled` of [pools.main.split].")
+	if err := h.largeGetsOf(ctx, f, fl, "p99, split : unsplit"); err != nil {
+		return err
+	}
+	links, err := h.StartFleetOnLinks(ctx, 4, usualMemory, linkRate, "-I", "4m")
+	if errors.Is(err, rig.ErrLinks) {
+		f.Note("Over links of %s it was not measured: %v.", linkRate, err)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer links.Close()
+	return h.largeGetsOf(ctx, f, links, "each server behind a link of "+linkRate+": p99, split : unsplit")
+}
+
+// linkRate is what a server's network card often sends at most, as tc spells it.
+const linkRate = "1gbit"
+
+// largeGetsOf measures line g before one fleet.
+func (h *harness) largeGetsOf(ctx context.Context, f *rig.Findings, fl *rig.Fleet, what string) error {
 	split, err := fl.StartMcproxy(ctx, "split", rig.McproxyConfig{Workers: 1, Ring: "ring = \"cmemcache\"\n", Pool: splitting})
 	if err != nil {
 		return err
@@ -31,7 +52,7 @@ func (h *harness) largeGets(ctx context.Context, f *rig.Findings) error {
 		if err := (&stand{fl, h, side.proxy}).fill(ctx, side.args); err != nil {
 			return err
 		}
-		f.Note("`%s`", commandText(side.args))
+		f.NoteOnce("`%s`", commandText(side.args))
 	}
 	for range h.opts.runs {
 		for i := range sides {
@@ -54,9 +75,9 @@ func (h *harness) largeGets(ctx context.Context, f *rig.Findings) error {
 	for i := range h.opts.runs {
 		ratios = append(ratios, sides[0].samples[i].P99/sides[1].samples[i].P99)
 	}
-	f.Verdicts = append(f.Verdicts, atMost("p99, split : unsplit", 1, rig.Ratio, ratios))
+	f.Verdicts = append(f.Verdicts, atMost(what, 1, rig.Ratio, ratios))
 	table := rig.Table{
-		Title: "1 MiB gets: median (min..max)", Head: []string{"values", "p50", "p99", "gets a second", "the proxy's µs a get"},
+		Title: strings.TrimSuffix(what, "p99, split : unsplit") + "1 MiB gets: median (min..max)", Head: []string{"values", "p50", "p99", "gets a second", "the proxy's µs a get"},
 	}
 	for _, side := range sides {
 		figure := func(of func(rig.Sample) float64, text func(float64) string) string {
@@ -72,7 +93,6 @@ func (h *harness) largeGets(ctx context.Context, f *rig.Findings) error {
 		})
 	}
 	f.Tables = append(f.Tables, table)
-	f.Note("The memcacheds are the same, with -I 4m; the keys are not. Both proxies have the same configuration but for `enabled` of [pools.main.split].")
 	return nil
 }
 

@@ -49,10 +49,7 @@ func (h *harness) stand(ctx context.Context, memcacheds, memory int, start func(
 
 // load runs the load generator against an endpoint, and notes its command once.
 func (h *harness) load(ctx context.Context, f *rig.Findings, endpoint string, args ...string) (rig.Generated, error) {
-	note := "`" + commandText(args) + "`"
-	if !slices.Contains(f.Notes, note) {
-		f.Note("%s", note)
-	}
+	f.NoteOnce("`%s`", commandText(args))
 	return h.Generate(ctx, append([]string{endpoint, "--threads", "1"}, args...)...)
 }
 

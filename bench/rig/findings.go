@@ -1,6 +1,9 @@
 package rig
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // A Verdict is a target, and the figure that was measured for it.
 type Verdict struct {
@@ -54,6 +57,13 @@ type Findings struct {
 // Note adds a sentence.
 func (f *Findings) Note(format string, args ...any) {
 	f.Notes = append(f.Notes, fmt.Sprintf(format, args...))
+}
+
+// NoteOnce is Note for what may have been noted already.
+func (f *Findings) NoteOnce(format string, args ...any) {
+	if !slices.Contains(f.Notes, fmt.Sprintf(format, args...)) {
+		f.Note(format, args...)
+	}
 }
 
 // VerdictTable has a row for each target.

@@ -24,6 +24,7 @@ type Fleet struct {
 	m        *Machine
 	dir      string   // configurations and logs
 	children []*Child // in the order of their start
+	links    []link   // to memcacheds that are not on loopback
 }
 
 // StartFleet starts n memcacheds with that many MiB of memory each and more arguments, on the core of the load.
@@ -164,6 +165,11 @@ func (f *Fleet) File(name, text string) (string, error) {
 func (f *Fleet) Close() {
 	for _, c := range slices.Backward(f.children) {
 		c.End(syscall.SIGTERM)
+	}
+	for _, l := range f.links {
+		if err := l.down(); err != nil {
+			f.m.Say("%v", err)
+		}
 	}
 	_ = os.RemoveAll(f.dir) // what stays is a few files in a directory for such
 }
