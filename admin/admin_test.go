@@ -66,7 +66,7 @@ func figures() proxy.Snapshot {
 		Large: proxy.BudgetFigures{Limit: 71, Bytes: 72, Peak: 73, Waiting: 74, Waits: 75, Expired: 76},
 		Pools: []proxy.PoolFigures{
 			{
-				Name: "main", Requests: map[string]uint64{"get": 21, "set": 22}, Hits: 23, Misses: 24, Failures: 25,
+				Name: "main", PoolSum: proxy.PoolSum{Requests: map[string]uint64{"get": 21, "set": 22}, Hits: 23, Misses: 24}, Failures: 25,
 				Fetches: 26, Joined: 27, HotKeys: map[string]int{"read-hot": 2, "byte-hot": 1}, HotShare: 0.5, Promoted: 28, Demoted: 29,
 				Split: proxy.SplitFigures{
 					Stored: 51, Wrapped: 52, Read: 53, ChunksWritten: 54, ChunksRead: 55, ChunksMissing: 56, Retried: 57, Cleaned: 58, Dead: 59,

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"mcproxy/internal/epoll"
+	"mcproxy/internal/statlines"
 )
 
 // A State says whether a backend is used.
@@ -51,6 +52,7 @@ type Backend struct {
 	fails   atomic.Int32 // consecutive connect errors and timeouts
 	version atomic.Pointer[string]
 	keeper  atomic.Pointer[keeper]
+	stats   atomic.Pointer[statlines.Server]
 }
 
 // New describes a backend; nothing is connected. network is "tcp" (address "host:port") or "unix" (address a path). A host

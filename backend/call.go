@@ -1,6 +1,9 @@
 package backend
 
-import "mcproxy/protocol"
+import (
+	"mcproxy/internal/tally"
+	"mcproxy/protocol"
+)
 
 // A Completer gets what became of a call: any number of Answers of which one is the last, or one Fail; never both ends.
 type Completer interface {
@@ -25,8 +28,9 @@ type Call struct {
 	begun    bool  // a unit of the answer was delivered
 	retried  bool
 	affinity uint32
-	deadline int64  // Loop time; 0: none
-	off, end uint64 // where the request lies in its conn's outgoing stream
+	at       tally.Tick // when it was first sent
+	deadline int64      // Loop time; 0: none
+	off, end uint64     // where the request lies in its conn's outgoing stream
 }
 
 // Request is the request as it was sent; it is there during Answer, and valid until Answer returns.

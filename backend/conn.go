@@ -47,6 +47,7 @@ type conn struct {
 	need int    // bytes of in before parsing it is worth a try
 
 	calls fifo
+	fresh int // of calls: those enqueued since the last write
 }
 
 // enqueue appends a call whose request is in out already, from off on.
@@ -56,6 +57,7 @@ func (c *conn) enqueue(call *Call, off int) {
 	call.end = c.base + uint64(len(c.out))
 	call.begun = false
 	c.calls.push(call)
+	c.fresh++
 	c.wake()
 }
 
@@ -81,6 +83,8 @@ func (c *conn) Flush() {
 	n, errno := c.p.loop.Kernel.Write(c.fd, c.out[c.sent:])
 	c.sent += n
 	c.p.Figures.BytesOut += uint64(n)
+	c.p.Figures.Batches.Observe(c.fresh)
+	c.fresh = 0
 	switch {
 	case errno != 0 && errno != unix.EAGAIN:
 		c.fail(errno)
@@ -244,6 +248,9 @@ func (c *conn) deliver(call *Call, r *protocol.Response, unit []byte) bool {
 	}
 	call.begun = true
 	if !call.internal {
+		if r.Last {
+			c.p.Figures.Durations.Observe(call.at.Until(c.p.loop.Now))
+		}
 		c.stalled = 0 // somebody has what he waited for; a stream that only serves calls given up is late for ever
 	}
 	if err := call.Owner.Answer(call, r, unit); err != nil {
@@ -369,7 +376,7 @@ func (c *conn) fail(cause error) {
 		if sent && p.Backend.Options().Mutant != DeletesOnce {
 			confirm = 2
 		}
-		if owed := p.fail(call, c.request(call), &Error{Backend: p.Backend.Name, Sent: sent, Err: cause}, confirm); owed != nil {
+		if owed := p.fail(call, c.request(call), &Error{Backend: p.Backend.Name, Sent: sent, Err: cause, connect: !connected}, confirm); owed != nil {
 			p.Backend.journal.leave(owed, 0)
 		}
 	}

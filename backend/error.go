@@ -19,6 +19,7 @@ type Error struct {
 	Backend string // name
 	Sent    bool   // bytes of the request may have reached the backend: it may have been, or may yet be, carried out
 	Err     error  // one of the sentinels, or a system error of connect, read or write
+	connect bool   // there was no conn, and none could be opened
 }
 
 func (e *Error) Error() string { return e.Backend + ": " + e.Err.Error() }

@@ -30,6 +30,7 @@ type keeper struct {
 	nextProbe int64 // while down
 	wait      time.Duration
 	jitter    *rand.Rand
+	survey    survey
 }
 
 // replayBatch is how many deletes the keeper has on the wire at once.
@@ -41,6 +42,7 @@ func (b *Backend) Keep(loop *epoll.Loop) {
 	k := &keeper{b: b, loop: loop, pipe: NewPipeline(b, loop)}
 	// The clock tells processes apart, so that they do not probe together; in a simulation it makes runs repeatable.
 	k.jitter = rand.New(rand.NewPCG(uint64(loop.Kernel.Now()), xxhash.Sum64String(b.Name)))
+	k.survey.k = k
 	k.pipe.private = true
 	k.pipe.conns = k.pipe.conns[:1]
 	k.alarm = loop.NewAlarm(k)
@@ -88,6 +90,9 @@ func (k *keeper) Expire(now int64) (next int64) {
 		k.proved = false
 		k.wait = 0
 		k.b.transition(StateDown, StateUp, nil)
+	}
+	if due := k.survey.due(now); due != 0 && (next == 0 || due < next) {
+		next = due
 	}
 	return next
 }

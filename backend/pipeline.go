@@ -7,6 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"mcproxy/internal/epoll"
+	"mcproxy/internal/tally"
 	"mcproxy/protocol"
 )
 
@@ -24,18 +25,6 @@ type Pipeline struct {
 	free     []*Call           // for internal calls, and for places in a stream that nobody waits for any more
 	private  bool              // the keeper's own: its calls are not admitted, and a probe tells whether the backend is up
 	closed   bool
-}
-
-// Figures count what a pipeline did.
-type Figures struct {
-	Calls         uint64 // requests sent, those sent again included
-	Timeouts      uint64 // calls that had no answer in time
-	Failures      uint64 // calls that failed for whatever reason, refused ones included
-	Retries       uint64 // calls sent a second time because their conn broke
-	Connects      uint64 // conns begun
-	ConnectErrors uint64
-	BytesIn       uint64
-	BytesOut      uint64
 }
 
 // NewPipeline gives loop its own conns to b. They are opened as calls need them.
@@ -94,9 +83,9 @@ func (p *Pipeline) Blocked(key []byte) bool { return p.Backend.journal.has(key) 
 func (p *Pipeline) prepare(c *Call, affinity uint32, deadline int64) {
 	c.affinity = affinity
 	c.internal, c.retried = false, false
-	c.deadline = deadline
+	c.deadline, c.at = deadline, tally.TickOf(p.loop.Now)
 	p.alarm.Set(c.deadline)
-	p.Figures.Calls++
+	p.Figures.Requests[c.verb]++
 }
 
 // admit gives the conn for a request, or says why there is none; a write that is turned away is journalled.
@@ -105,7 +94,7 @@ func (p *Pipeline) admit(v protocol.Verb, key []byte, affinity uint32) (*conn, *
 	var why *Error
 	switch s := b.State(); {
 	case key != nil && b.journal.has(key):
-		p.Figures.Failures++
+		p.Figures.failed(b.waits)
 		if v.IsWrite() {
 			b.journal.refuse(key, p.loop.Now, 2*b.Options().Timeout) // twice: a busy loop may be late
 		}
@@ -121,7 +110,7 @@ func (p *Pipeline) admit(v protocol.Verb, key []byte, affinity uint32) (*conn, *
 		}
 		why = err
 	}
-	p.Figures.Failures++
+	p.Figures.failed(why)
 	if v.IsWrite() {
 		if owed := b.missed(key, 1, p.loop.Now); owed != nil {
 			b.journal.leave(owed, 0)
@@ -176,7 +165,7 @@ func (p *Pipeline) open(i int) (*conn, *Error) {
 func (p *Pipeline) noConn(cause error) *Error {
 	p.Figures.ConnectErrors++
 	p.Backend.failure(cause)
-	return &Error{Backend: p.Backend.Name, Err: cause}
+	return &Error{Backend: p.Backend.Name, Err: cause, connect: true}
 }
 
 // connectFailed ends a conn that was not connected.
@@ -217,7 +206,7 @@ func (p *Pipeline) sendInternal(cn *conn, owner Completer, build func([]byte) ([
 // fail tells a call's owner that there will be no answer; a write is journalled first, owing confirm deletes. The debt is
 // the caller's to place.
 func (p *Pipeline) fail(call *Call, req []byte, why *Error, confirm int) (owed *debt) {
-	p.Figures.Failures++
+	p.Figures.failed(why)
 	if call.verb.IsWrite() && !call.internal {
 		if n, err := protocol.ParseRequest(req, &p.request); err == nil && n > 0 {
 			owed = p.Backend.missed(p.request.Key, confirm, p.loop.Now)
@@ -270,7 +259,7 @@ func (p *Pipeline) resend(call *Call, req []byte) bool {
 	}
 	call.retried = true
 	p.Figures.Retries++
-	p.Figures.Calls++
+	p.Figures.Requests[call.verb]++
 	off := len(cn.out)
 	cn.out = p.loop.Buffers.Append(cn.out, req)
 	cn.enqueue(call, off)

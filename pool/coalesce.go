@@ -190,23 +190,18 @@ func (f *fetch) Answer(c *backend.Call, r *protocol.Response, raw []byte) error 
 	if f.p.splitter != nil {
 		f.p.splitter.WarmPlain(r)
 	}
-	figures := &f.p.Figures
+	f.p.Figures.Told(f.verb, r.Status, f.readers())
 	hash := f.id
 	if f.verb == protocol.Gets {
 		hash = ^hash
 	}
 	if r.Status == protocol.StatusHit {
 		f.p.sawWhole(f.key, len(r.Value), f.readers())
-	}
-	for x := f.first; x != nil; x = x.joined {
-		switch r.Status {
-		case protocol.StatusHit:
-			figures.Hits++
+		for x := f.first; x != nil; x = x.joined {
+			f.p.Figures.Read.Observe(len(r.Value))
 			if d := f.p.detector; d != nil { // what clients ask for counts, not what it costs the backend
 				d.ObserveValue(hash, f.key, len(r.Value))
 			}
-		case protocol.StatusMiss:
-			figures.Misses++
 		}
 	}
 	f.deliver(raw, nil)

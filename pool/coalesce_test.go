@@ -87,8 +87,8 @@ func TestGetsOfOneTurnShareAFetch(t *testing.T) {
 	}
 	b.net.Run(10 * time.Millisecond)
 	b.wantAll(replies, "old")
-	if f := b.pool.Figures; f.Fetches != 1 || f.Joined != 99 || f.Hits != 100 {
-		t.Errorf("%d fetches, %d joined, %d hits; want 1, 99, 100", f.Fetches, f.Joined, f.Hits)
+	if f := b.pool.Figures; f.Fetches != 1 || f.Joined != 99 || f.Hits() != 100 {
+		t.Errorf("%d fetches, %d joined, %d hits; want 1, 99, 100", f.Fetches, f.Joined, f.Hits())
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 
 	"mcproxy/backend"
+	"mcproxy/internal/statlines"
 	"mcproxy/pool/steps"
 	"mcproxy/protocol"
 )
@@ -102,7 +103,7 @@ func (p *Pool) Version(x *Exchange, req *protocol.Request, affinity uint32, own 
 			switch {
 			case !ok || f.parts[i].err != nil:
 			case answered:
-				v = olderVersion(v, string(got))
+				v = statlines.OlderVersion(v, string(got))
 			default:
 				v, answered = string(got), true
 			}
@@ -128,12 +129,27 @@ func (p *Pool) Stats(x *Exchange, req *protocol.Request, affinity uint32, extra 
 		return
 	}
 	p.fanOut(x, req, affinity, func(f *fan) []byte {
-		var sum statSum
+		var sum statlines.Sum
 		for i := range f.parts {
 			if part := &f.parts[i]; part.err == nil && !part.bad {
-				sum.add(part.got)
+				sum.Add(part.got)
 			}
 		}
-		return append(append(sum.appendLines(nil), extra...), protocol.End...)
+		return append(append(sum.AppendLines(nil), extra...), protocol.End...)
 	})
+}
+
+// Version is the oldest version among the pool's backends that are known, or "".
+func (s *Shared) Version() string {
+	oldest := ""
+	for _, b := range s.Backends {
+		switch v := b.Version(); {
+		case v == "":
+		case oldest == "":
+			oldest = v
+		default:
+			oldest = statlines.OlderVersion(oldest, v)
+		}
+	}
+	return oldest
 }

@@ -7,6 +7,7 @@ import (
 	"mcproxy/hotkey"
 	"mcproxy/internal/budget"
 	"mcproxy/internal/epoll"
+	"mcproxy/internal/tally"
 	"mcproxy/pool/chunks"
 	"mcproxy/pool/steps"
 	"mcproxy/protocol"
@@ -30,6 +31,7 @@ type Gatherer struct {
 	loop  *epoll.Loop
 	free  []*gathering
 	freeF []*fragment
+	sent  uint64 // gatherings
 }
 
 // A splitUnit is a unit whose value stands in chunks; unit takes its place when it is put together.
@@ -105,7 +107,7 @@ func (t *gathering) Add(p *Pool, key []byte) {
 	node := p.Shared.Ring.Lookup(key)
 	if p.Pipelines[node].Blocked(key) {
 		t.owner = append(t.owner, -1)
-		p.Figures.Misses++
+		p.Figures.Told(t.verb, tally.Failed, 1)
 		if p.Shared.Config.OnError == OnErrorError {
 			t.refuse(&backend.Error{Backend: p.Shared.Backends[node].Name, Err: backend.ErrUnsettled})
 		}
@@ -128,10 +130,14 @@ func (t *gathering) Add(p *Pool, key []byte) {
 // Send sends the fragments.
 func (t *gathering) Send(affinity uint32) {
 	t.open = len(t.frags) + 1 // fragments may fail at once; nothing ends before all were sent
+	t.g.sent++
 	for _, f := range t.frags {
 		p := f.pool
 		p.building[f.node] = nil
-		p.Figures.Requests[t.verb]++
+		if p.gathered != t.g.sent { // it counts once, however many fragments it has
+			p.gathered = t.g.sent
+			p.Figures.Requests[t.verb]++
+		}
 		f.line = t.g.loop.Buffers.Append(f.line, []byte("\r\n"))
 		f.expect = f.line[len(t.verb.String()):]
 		if t.verb == protocol.Gat || t.verb == protocol.Gats {
@@ -189,8 +195,8 @@ func (f *fragment) Answer(_ *backend.Call, r *protocol.Response, raw []byte) err
 				a.Drop()
 			}
 		}
-		f.pool.Figures.Hits += uint64(f.values - len(f.splits)) // those are counted when they are put together
-		f.pool.Figures.Misses += uint64(f.nkeys - f.values)
+		f.pool.Figures.Told(t.verb, protocol.StatusHit, f.values-len(f.splits)) // those are counted when they are put together
+		f.pool.Figures.Told(t.verb, protocol.StatusMiss, f.nkeys-f.values)
 		t.ended()
 	}
 	return nil
@@ -200,7 +206,7 @@ func (f *fragment) Answer(_ *backend.Call, r *protocol.Response, raw []byte) err
 func (f *fragment) Fail(_ *backend.Call, _ []byte, err *backend.Error) {
 	f.drop()
 	f.pool.Figures.Failures++
-	f.pool.Figures.Misses += uint64(f.nkeys)
+	f.pool.Figures.Told(f.of.verb, tally.Failed, f.nkeys)
 	if err.Err == backend.ErrOverloaded || f.pool.Shared.Config.OnError == OnErrorError {
 		f.of.refuse(err)
 	}

@@ -18,6 +18,7 @@ func opOf(v protocol.Verb) hotkey.Op {
 // observeValue has the detector count the value that answers a read; the request itself was counted when it came. A meta
 // answer does not name its key, but its request does.
 func (p *Pool) observeValue(c *backend.Call, r *protocol.Response) {
+	p.Figures.Read.Observe(len(r.Value))
 	if len(r.Value) > p.oversized.threshold {
 		p.sawWhole(p.keyOf(c, r), len(r.Value), 1)
 	}
@@ -44,12 +45,12 @@ func (p *Pool) observeJoined(key []byte, size, readers int) {
 	if size > p.oversized.threshold {
 		p.oversized.count(p.loop.Now, key, readers)
 	}
-	if p.detector == nil {
-		return
-	}
 	hash := hotkey.Hash(key)
 	for range readers {
-		p.detector.ObserveValue(hash, key, size)
+		p.Figures.Read.Observe(size)
+		if p.detector != nil {
+			p.detector.ObserveValue(hash, key, size)
+		}
 	}
 }
 

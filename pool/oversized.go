@@ -25,6 +25,11 @@ const (
 	Refused              // too large, for the proxy or for the backend
 )
 
+func (f Fate) String() string { return [...]string{"passed", "split", "refused"}[f] }
+
+// Fates are how many there are.
+const Fates = int(Refused) + 1
+
 // An Oversized is a key with a value longer than its pool's split threshold, as a worker saw it lately.
 type Oversized struct {
 	Key    string
@@ -41,10 +46,12 @@ type Oversized struct {
 type oversized struct {
 	threshold int
 	keys      []Oversized
+	counts    *[Fates]uint64 // requests
 }
 
 // note takes up so many requests for a key whose value is size bytes. Without chunks those that are known stay.
 func (l *oversized) note(now int64, key []byte, seen Oversized, requests int) {
+	l.counts[seen.Fate] += uint64(requests)
 	hash := hotkey.Hash(key)
 	victim := -1
 	for i := range l.keys {
@@ -77,6 +84,7 @@ func (l *oversized) count(now int64, key []byte, requests int) {
 	hash := hotkey.Hash(key)
 	for i := range l.keys {
 		if k := &l.keys[i]; k.Hash == hash {
+			l.counts[k.Fate] += uint64(requests)
 			k.Rate, k.Seen = k.rate(now)+float64(requests)*float64(time.Second)/oversizedMean, now
 		}
 	}

@@ -3,11 +3,13 @@ package pool
 import (
 	"bytes"
 	"math/rand/v2"
+	"time"
 
 	"mcproxy/backend"
 	"mcproxy/hotkey"
 	"mcproxy/internal/budget"
 	"mcproxy/internal/epoll"
+	"mcproxy/internal/tally"
 	"mcproxy/pool/chunks"
 	"mcproxy/pool/steps"
 	"mcproxy/protocol"
@@ -20,11 +22,13 @@ type Pool struct {
 	Figures   Figures
 
 	loop      *epoll.Loop
+	clock     int64            // nanoseconds since 1970 when Loop time was 0
 	oversized oversized        // keys with long values
 	runner    steps.Runner     // of requests that take several calls
 	splitter  *chunks.Splitter // nil: values are not split
 	detector  *hotkey.Detector // nil: keys are not watched
 	building  []*fragment      // by backend: of the gathering under construction
+	gathered  uint64           // Gatherer.sent of the last gathering with a fragment here
 	coalescer coalescer
 	rand      *rand.Rand
 	request   protocol.Request // scratch for requests that failed
@@ -33,19 +37,20 @@ type Pool struct {
 
 // Figures count what a pool did for clients.
 type Figures struct {
-	Requests [protocol.Verbs]uint64
-	Hits     uint64 // keys read and found
-	Misses   uint64 // keys read and not found
-	Failures uint64 // requests, or fragments, whose backend did not answer
-	Fetches  uint64 // gets sent that others could join
-	Joined   uint64 // gets that joined another's fetch
-	Split    chunks.Figures
+	tally.Pool
+	Failures  uint64        // requests, or fragments, whose backend did not answer
+	Oversized [Fates]uint64 // requests with values longer than the split threshold, by what becomes of those
+	Fetches   uint64        // gets sent that others could join
+	Joined    uint64        // gets that joined another's fetch
+	Split     SplitFigures
 }
 
 // New gives loop its own view of a pool. seed, which nobody outside should know, is another for each loop.
 func New(s *Shared, loop *epoll.Loop, seed uint64) *Pool {
 	p := &Pool{Shared: s, loop: loop, building: make([]*fragment, len(s.Backends)), rand: rand.New(rand.NewPCG(seed, 0))}
 	p.runner = steps.Runner{Loop: loop, Timeout: s.timeout}
+	p.SetClock(time.Now().UnixNano())
+	p.oversized.counts = &p.Figures.Oversized
 	p.oversized.threshold = s.Config.Split.WithDefaults().Threshold
 	if !s.Config.HotKeysOff {
 		p.detector = hotkey.NewDetector(s.Config.HotKeys, seed, loop.Now)
@@ -99,7 +104,10 @@ type Exchange struct {
 	Waits        bool
 	quiet, again bool // again: begun a second time
 	verb         protocol.Verb
+	op           tally.Op // timed: whose duration it is
+	timed        bool
 	affinity     uint32
+	began        tally.Tick // timed: when it was
 
 	Held  []byte
 	Kept  *steps.Large
@@ -127,8 +135,8 @@ func (p *Pool) Do(x *Exchange, req *protocol.Request, affinity uint32) {
 	if d := p.detector; d != nil && !d.Skip(len(req.Value)) {
 		d.Record(hotkey.Hash(req.Key), req.Key, opOf(req.Verb), len(req.Value))
 	}
-	if len(req.Value) > p.oversized.threshold {
-		p.sawWrite(req)
+	if req.ValueLen >= 0 {
+		p.sawStore(req)
 	}
 	x.affinity, x.again = affinity, false
 	p.begin(x, req, affinity)
@@ -160,7 +168,6 @@ func (p *Pool) begin(x *Exchange, req *protocol.Request, affinity uint32) {
 
 // Answer takes the backend's answer; it is the client's as it stands, unless the value is in chunks.
 func (x *Exchange) Answer(c *backend.Call, r *protocol.Response, raw []byte) error {
-	f := &x.pool.Figures
 	if x.pool.reserved(r) {
 		item := x.pool.reservedItem(c, r)
 		item.Ahead = x.ahead
@@ -175,10 +182,7 @@ func (x *Exchange) Answer(c *backend.Call, r *protocol.Response, raw []byte) err
 		s.WarmPlain(r)
 	}
 	switch {
-	case r.Status == protocol.StatusMiss:
-		f.Misses++
-	case r.Status == protocol.StatusHit, x.verb == protocol.MetaGet && r.Status == protocol.StatusOK:
-		f.Hits++
+	case r.Status == protocol.StatusHit:
 		x.pool.observeValue(&x.call, r)
 	case r.Status == protocol.StatusServerError:
 		x.pool.sawError(&x.call, r)
@@ -189,6 +193,7 @@ func (x *Exchange) Answer(c *backend.Call, r *protocol.Response, raw []byte) err
 
 // pass gives the client a backend's answer.
 func (x *Exchange) pass(status protocol.Status, line, raw []byte) {
+	x.pool.Figures.Told(x.verb, status, 1)
 	if x.quiet && protocol.Suppressed(x.verb, status) {
 		raw = nil
 	}
@@ -211,9 +216,7 @@ func (x *Exchange) Fail(_ *backend.Call, req []byte, err *backend.Error) {
 
 func (p *Pool) fail(x *Exchange, req *protocol.Request, err *backend.Error) {
 	p.Figures.Failures++
-	if req.Verb.IsRead() {
-		p.Figures.Misses++
-	}
+	p.Figures.Told(req.Verb, tally.Failed, 1)
 	p.answer = p.appendFailure(p.answer[:0], req, err)
 	x.To.Finish(x, p.answer)
 }

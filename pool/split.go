@@ -67,13 +67,9 @@ func (h *host) Home(key []byte) *backend.Pipeline { return h.Pipelines[h.Shared.
 // Hot gives the keys that are hot now.
 func (h *host) Hot() *keybook.HotSet { return h.Shared.hot.Load() }
 
-// Count counts keys of requests that were answered.
-func (h *host) Count(_ protocol.Verb, status protocol.Status, keys int) {
-	if status == protocol.StatusHit {
-		h.Figures.Hits += uint64(keys)
-	} else {
-		h.Figures.Misses += uint64(keys)
-	}
+// Count counts what a client was told of keys.
+func (h *host) Count(verb protocol.Verb, status protocol.Status, keys int) {
+	h.Figures.Told(verb, status, keys)
 }
 
 // Refuse counts a failure to read chunks, and gives what a client is told of it; nil: a miss.

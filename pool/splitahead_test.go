@@ -108,7 +108,7 @@ func TestChunksAreAskedForWithTheManifest(t *testing.T) {
 	h.wantAhead(0, 0, 0)
 	calls := func() (n uint64) {
 		for i := range h.servers {
-			n += h.proxies[0].pool.Bulk(i).Figures.Calls
+			n += h.proxies[0].pool.Bulk(i).Figures.Calls()
 		}
 		return n
 	}
@@ -160,7 +160,7 @@ func TestJoinedGetsOfASplitValue(t *testing.T) {
 	h.heat(0, "k")
 	h.get(0, "k")
 	before := h.figures(0)
-	hits := h.proxies[0].pool.Figures.Hits
+	hits := h.proxies[0].pool.Figures.Hits()
 	var replies []*reply
 	for range 100 {
 		replies = append(replies, h.proxies[0].ask("get k\r\n"))
@@ -175,7 +175,7 @@ func TestJoinedGetsOfASplitValue(t *testing.T) {
 	if after.Read-before.Read != 1 || after.AheadKept-before.AheadKept != 1 || after.ChunksRead-before.ChunksRead != 8 {
 		t.Errorf("before 100 gets in one turn %+v, after them %+v", before, after)
 	}
-	if n := h.proxies[0].pool.Figures.Hits - hits; n != 100 {
+	if n := h.proxies[0].pool.Figures.Hits() - hits; n != 100 {
 		t.Errorf("100 gets count as %d hits", n)
 	}
 }
@@ -195,7 +195,7 @@ func TestGetOfSeveralReadsAhead(t *testing.T) {
 	small := h.value("small")
 	h.set(0, "k", 20_000)
 	h.get(0, "k")
-	before, hits, misses := h.figures(0), h.proxies[0].pool.Figures.Hits, h.proxies[0].pool.Figures.Misses
+	before, hits, misses := h.figures(0), h.proxies[0].pool.Figures.Hits(), h.proxies[0].pool.Figures.Misses()
 	keys := []string{"k", "changed", "gone", "small", "k"}
 	r := &reply{}
 	h.proxies[0].loop.Post(func() {
@@ -214,8 +214,8 @@ func TestGetOfSeveralReadsAhead(t *testing.T) {
 		t.Errorf("got %d bytes, want %d", len(r.text), len(want))
 	}
 	h.wantAhead(0, before.AheadKept+2, before.AheadDropped+2)
-	if f := h.proxies[0].pool.Figures; f.Hits-hits != 4 || f.Misses-misses != 1 {
-		t.Errorf("%d hits and %d misses", f.Hits-hits, f.Misses-misses)
+	if f := h.proxies[0].pool.Figures; f.Hits()-hits != 4 || f.Misses()-misses != 1 {
+		t.Errorf("%d hits and %d misses", f.Hits()-hits, f.Misses()-misses)
 	}
 }
 

@@ -181,7 +181,7 @@ func TestCopiesShareTheReads(t *testing.T) {
 	h.set(0, "hot", 900)
 	reads := func(n int) (calls [4]uint64) {
 		for i := range calls {
-			calls[i] = h.proxies[0].pool.Bulk(i).Figures.Calls
+			calls[i] = h.proxies[0].pool.Bulk(i).Figures.Calls()
 		}
 		var replies []*reply
 		for range n {
@@ -190,7 +190,7 @@ func TestCopiesShareTheReads(t *testing.T) {
 		}
 		h.net.Run(50 * time.Millisecond)
 		for i := range calls {
-			calls[i] = h.proxies[0].pool.Bulk(i).Figures.Calls - calls[i]
+			calls[i] = h.proxies[0].pool.Bulk(i).Figures.Calls() - calls[i]
 		}
 		for i, r := range replies {
 			if r.done && r.text != h.value("hot")+protocol.End {

@@ -93,7 +93,7 @@ func cannedWorker(tb testing.TB, k *cannedKernel) *worker {
 }
 
 func cannedWorkerOf(tb testing.TB, k *cannedKernel, p pool.Config) *worker {
-	cfg := Config{Listeners: []Listener{{Network: "tcp", Address: "127.0.0.1:0"}}, Workers: 1, Pools: []pool.Config{p}}
+	cfg := Config{Listeners: []Listener{{Network: "tcp", Address: "127.0.0.1:0"}}, Workers: 1, StatsInterval: -1, Pools: []pool.Config{p}}
 	srv, err := New(cfg, zap.NewNop())
 	if err != nil {
 		tb.Fatal(err)
@@ -103,7 +103,7 @@ func cannedWorkerOf(tb testing.TB, k *cannedKernel, p pool.Config) *worker {
 	w.gatherer = pool.NewGatherer(w.loop)
 	w.pools = []*pool.Pool{pool.New(srv.pools[0], w.loop, 1)}
 	w.trim = w.loop.NewAlarm(w)
-	w.adopt(clientFD)
+	w.adopt(clientFD, 0)
 	return w
 }
 

@@ -25,8 +25,10 @@ type Config struct {
 	Keepalive     time.Duration // idle time before TCP keepalive probes a client conn; 0 is 60 s, < 0 is off
 	// BatchDelay is how long a worker with many busy clients lets requests and answers gather before it looks for them; 0 is
 	// 50 µs, < 0 is off.
-	BatchDelay   time.Duration
-	DrainTimeout time.Duration // how long Serve waits for answers in flight after its context ended; 0 is 10 s
+	BatchDelay time.Duration
+	// StatsInterval is how often the backends are asked for their own figures; 0 is 15 s, < 0 is never.
+	StatsInterval time.Duration
+	DrainTimeout  time.Duration // how long Serve waits for answers in flight after its context ended; 0 is 10 s
 
 	Pools       []pool.Config
 	Routes      []Route
@@ -56,6 +58,7 @@ func (c Config) withDefaults() Config {
 	c.AssemblyWait = cmp.Or(c.AssemblyWait, 2*time.Second)
 	c.Keepalive = cmp.Or(c.Keepalive, time.Minute)
 	c.BatchDelay = cmp.Or(c.BatchDelay, 50*time.Microsecond)
+	c.StatsInterval = cmp.Or(c.StatsInterval, 15*time.Second)
 	c.DrainTimeout = cmp.Or(c.DrainTimeout, 10*time.Second)
 	c.Version = cmp.Or(c.Version, "0.0.0")
 	return c

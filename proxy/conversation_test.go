@@ -84,11 +84,12 @@ func (p *play) fatalf(format string, args ...any) {
 // start starts the proxy, after the options were read.
 func (p *play) start() {
 	cfg := proxy.Config{
-		Listeners:   []proxy.Listener{{Network: "tcp", Address: "127.0.0.1:0"}},
-		Workers:     1,
-		Routes:      []proxy.Route{{Prefix: "a", Pool: "a"}},
-		DefaultPool: "b",
-		MaxValue:    p.maxValue,
+		StatsInterval: -1, // the backends are scripted
+		Listeners:     []proxy.Listener{{Network: "tcp", Address: "127.0.0.1:0"}},
+		Workers:       1,
+		Routes:        []proxy.Route{{Prefix: "a", Pool: "a"}},
+		DefaultPool:   "b",
+		MaxValue:      p.maxValue,
 	}
 	for _, name := range []string{"a", "b"} {
 		cfg.Pools = append(cfg.Pools, pool.Config{

@@ -262,16 +262,24 @@ func (s *Server) tell(w *watcher, e *hotkey.Event) {
 		zap.String("pool", w.pool.Config.Name), zap.String("key", keyName(st.Key, st.Hash, w.pool.Config.HideKeys)), zap.Stringer("kind", st.Kind),
 		zap.Float64("share", st.Share), zap.Float64("ops", st.Ops()), zap.Float64("bytes", st.Bytes()), zap.Stringer("reason", e.Reason),
 	}
+	event := Event{Pool: w.pool.Config.Name, Key: keyName(st.Key, st.Hash, w.pool.Config.HideKeys)}
+	if st.Key != "" {
+		event.Backend = w.pool.Backends[w.pool.Ring.Lookup([]byte(st.Key))].Name
+	}
 	switch e.Change {
 	case hotkey.Promoted:
+		event.Kind, event.Text = EventPromoted, fmt.Sprintf("%s is %s: %.0f %% of the pool's cost", event.Key, st.Kind, 100*st.Share)
 		w.promoted++
 		s.log.Info("key is hot", fields...)
 	case hotkey.Demoted:
+		event.Kind, event.Text = EventDemoted, event.Key+" is hot no more"
 		w.demoted++
 		s.log.Info("key is hot no more", fields...)
 	case hotkey.Turned:
+		event.Kind, event.Text = EventTurned, fmt.Sprintf("%s is %s; it was %s", event.Key, st.Kind, e.Was)
 		s.log.Info("hot key turned", append(fields, zap.Stringer("was", e.Was))...)
 	}
+	s.Note(event)
 }
 
 func (s *Server) describe(w *watcher, st *hotkey.Status) HotKey {

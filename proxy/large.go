@@ -171,7 +171,7 @@ func (s *session) writeKept() bool {
 		return false
 	}
 	s.written += n
-	s.w.figures.BytesOut += uint64(n)
+	s.from.BytesOut += uint64(n)
 	if n > 0 {
 		s.moved = s.w.loop.Now
 	}
@@ -207,7 +207,7 @@ func (g guardian) Expire(now int64) (next int64) {
 			continue
 		}
 		if crowded && now-s.moved > int64(w.srv.cfg.AssemblyStall) {
-			w.figures.Stalled++
+			s.why = byStall
 			s.close()
 			continue
 		}

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -18,13 +19,14 @@ import (
 
 // An acceptor takes conns from one listener and hands them to the workers.
 type acceptor struct {
-	srv  *Server
-	ln   net.Listener
-	file *os.File        // the same socket, for accept4: a net.Listener's own RawConn cannot wait
-	raw  syscall.RawConn // file's
+	srv   *Server
+	index int // in Config.Listeners
+	ln    net.Listener
+	file  *os.File        // the same socket, for accept4: a net.Listener's own RawConn cannot wait
+	raw   syscall.RawConn // file's
 }
 
-func (s *Server) listen(l Listener) (*acceptor, error) {
+func (s *Server) listen(index int, l Listener) (*acceptor, error) {
 	if l.Network == "unix" {
 		if err := removeStale(l.Address); err != nil {
 			return nil, err
@@ -34,7 +36,7 @@ func (s *Server) listen(l Listener) (*acceptor, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen: %w", err)
 	}
-	a := &acceptor{srv: s, ln: ln}
+	a := &acceptor{srv: s, index: index, ln: ln}
 	if err := a.setUp(l); err != nil {
 		a.close()
 		return nil, fmt.Errorf("listen on %s: %w", l.Address, err)
@@ -98,7 +100,7 @@ func (a *acceptor) run() {
 		fd, err := a.accept()
 		switch {
 		case err == nil:
-			a.srv.assign(fd)
+			a.srv.assign(fd, a.index)
 		case errors.Is(err, net.ErrClosed):
 			return
 		case errors.Is(err, unix.ECONNABORTED), errors.Is(err, unix.EINTR):
@@ -130,16 +132,25 @@ func (a *acceptor) accept() (fd int, err error) {
 // tooMany is what memcached says in the same case (memcached.c, with maxconns_fast).
 const tooMany = "ERROR Too many open connections\r\n"
 
-// assign gives a client's conn to the worker that has the fewest.
-func (s *Server) assign(fd int) {
+// listenerCounts are counted of one listener. Conns are seldom opened, so all workers share it.
+type listenerCounts struct {
+	conns    atomic.Int64 // open now
+	accepted atomic.Uint64
+	rejected atomic.Uint64 // over MaxConns
+}
+
+// assign gives a client's conn, which came by a listener, to the worker that has the fewest.
+func (s *Server) assign(fd, listener int) {
+	counts := &s.listeners[listener]
 	if n := s.conns.Add(1); s.cfg.MaxConns > 0 && n > int64(s.cfg.MaxConns) {
 		s.conns.Add(-1)
-		s.rejected.Add(1)
+		counts.rejected.Add(1)
 		unix.Write(fd, []byte(tooMany)) // a fresh socket's buffer takes it
 		unix.Close(fd)
 		return
 	}
-	s.accepted.Add(1)
+	counts.accepted.Add(1)
+	counts.conns.Add(1)
 	w := s.workers[0]
 	for _, o := range s.workers[1:] {
 		if o.conns.Load() < w.conns.Load() {
@@ -147,8 +158,8 @@ func (s *Server) assign(fd int) {
 		}
 	}
 	w.conns.Add(1)
-	if !w.loop.Post(func() { w.adopt(fd) }) {
+	if !w.loop.Post(func() { w.adopt(fd, listener) }) {
 		unix.Close(fd)
-		w.gone()
+		w.gone(listener)
 	}
 }

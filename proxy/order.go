@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"mcproxy/hotkey"
+	"mcproxy/internal/tally"
 	"mcproxy/pool"
 	"mcproxy/protocol"
 )
@@ -81,7 +82,9 @@ func (s *session) doubt(x *pool.Exchange, req *protocol.Request) {
 // do hands a request of one key to its pool.
 func (s *session) do(x *pool.Exchange, req *protocol.Request) {
 	s.starting = x // it may be finished at once
-	s.w.poolFor(req.Key).Do(x, req, s.affinity)
+	p := s.w.poolFor(req.Key)
+	p.Time(x, tally.OpOf(req.Verb))
+	p.Do(x, req, s.affinity)
 	s.starting = nil
 	if x.Waits {
 		s.waits++

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bytes"
+	"errors"
 
 	"mcproxy/pool"
 	"mcproxy/protocol"
@@ -13,10 +14,25 @@ type refusal struct {
 	unlink []byte // the key whose old value goes away, or nil
 }
 
+// reject ends a stream that cannot go on; what was asked before is still answered.
+func (s *session) reject(err error) {
+	s.w.counts.errors[streamBroken]++
+	if errors.Is(err, protocol.ErrBinary) {
+		s.w.refuseBinary()
+		s.hangUp(byBinary)
+		return
+	}
+	s.hangUp(byGarbage)
+}
+
 // refuseValue refuses a value that is too large, or for which there is no memory, as memcached does: the block goes by, then comes
 // the error, and a set takes the old value away (memcached.c: "avoid stale data persisting in cache").
-func (s *session) refuseValue(req *protocol.Request, answer string) {
-	s.w.figures.Refused++
+func (s *session) refuseValue(req *protocol.Request, why clientError) {
+	s.w.counts.errors[why]++
+	answer := protocol.TooLarge
+	if why == outOfMemory {
+		answer = pool.OutOfMemory
+	}
 	s.skip = req.ValueLen + 2
 	s.after = &refusal{}
 	if !req.NoReply || req.Verb.IsMeta() {

@@ -13,6 +13,7 @@ import (
 
 	"mcproxy/backend"
 	"mcproxy/internal/budget"
+	"mcproxy/internal/tally"
 	"mcproxy/pool"
 )
 
@@ -23,6 +24,7 @@ type Server struct {
 	log       *zap.Logger
 	epoch     time.Time // what the loops' clocks count from
 	pools     []*pool.Shared
+	shares    [][]float64 // by pool and backend: of the keys
 	routes    *routeTable
 	acceptors []*acceptor
 	workers   []*worker
@@ -30,10 +32,13 @@ type Server struct {
 	budget    *budget.Budget
 	stopping  chan struct{} // closed when Serve begins to end
 
-	ready    atomic.Bool
-	conns    atomic.Int64
-	accepted atomic.Uint64
-	rejected atomic.Uint64
+	ready     atomic.Bool
+	draining  atomic.Bool
+	conns     atomic.Int64     // of all listeners
+	listeners []listenerCounts // by Config.Listeners
+	events    events
+
+	addresses chan *tally.Addresses // lends them to one Snapshot at a time
 
 	running sync.WaitGroup // goroutines of background
 }
@@ -41,7 +46,7 @@ type Server struct {
 // New checks cfg, opens the listeners and prepares the workers. Nothing is accepted before Serve. log gets events, never
 // requests.
 func New(cfg Config, log *zap.Logger) (*Server, error) {
-	s := &Server{cfg: cfg.withDefaults(), log: log, epoch: time.Now(), stopping: make(chan struct{})}
+	s := &Server{cfg: cfg.withDefaults(), log: log, epoch: time.Now(), stopping: make(chan struct{}), addresses: make(chan *tally.Addresses, 1)}
 	if len(cfg.Listeners) == 0 {
 		return nil, errors.New("no listeners")
 	}
@@ -51,15 +56,20 @@ func New(cfg Config, log *zap.Logger) (*Server, error) {
 	}
 	s.budget = budget.New(s.cfg.Assembly, int64(s.cfg.AssemblyWait))
 	for i := range cfg.Pools {
-		p, err := pool.NewShared(cfg.Pools[i], s.backendChanged(cfg.Pools[i].Name))
+		pc := cfg.Pools[i]
+		pc.Backend.StatsInterval = max(0, s.cfg.StatsInterval)
+		p, err := pool.NewShared(pc, s.backendChanged(cfg.Pools[i].Name))
 		if err != nil {
 			return nil, err
 		}
 		p.Budget = s.budget
+		s.shares = append(s.shares, shares(p.Ring, len(p.Backends)))
 		s.pools = append(s.pools, p)
 	}
-	for _, l := range cfg.Listeners {
-		a, err := s.listen(l)
+	s.listeners = make([]listenerCounts, len(cfg.Listeners))
+	s.addresses <- new(tally.Addresses)
+	for i, l := range cfg.Listeners {
+		a, err := s.listen(i, l)
 		if err != nil {
 			s.closeListeners()
 			return nil, err
@@ -87,15 +97,23 @@ func (s *Server) backendChanged(pool string) func(*backend.Backend, backend.Stat
 		if cause != nil {
 			fields = append(fields, zap.String("cause", cause.Error()))
 		}
+		event := Event{Pool: pool, Backend: b.Name}
 		switch state {
 		case backend.StateUp:
+			event.Kind, event.Text = EventUp, "the backend is up"
 			s.log.Info("backend is up", fields...)
 		case backend.StateDown:
+			event.Kind, event.Text = EventDown, "the backend is down"
 			s.log.Warn("backend is down", fields...)
 		case backend.StateHeld:
+			event.Kind, event.Text = EventHeld, "the backend is held: its journal overflowed"
 			s.log.Error("backend is held: its journal of missed writes overflowed, so it may hold old values; "+
 				"flush or restart it, then release it", fields...)
 		}
+		if cause != nil {
+			event.Text += ": " + cause.Error()
+		}
+		s.Note(event)
 	}
 }
 
@@ -134,9 +152,12 @@ func (s *Server) Serve(ctx context.Context) error {
 	}
 	watchers.Go(func() { s.pace(ctx) })
 	s.ready.Store(true)
+	s.Note(Event{Kind: EventStart, Text: "clients are accepted"})
 	<-ctx.Done()
 
 	s.ready.Store(false)
+	s.draining.Store(true)
+	s.Note(Event{Kind: EventDrain, Text: "no more clients are accepted; what was asked is answered"})
 	close(s.stopping)
 	s.closeListeners()
 	acceptors.Wait()
@@ -211,50 +232,13 @@ func (s *Server) Release(poolName, backendName string) bool {
 			continue
 		}
 		for _, b := range p.Backends {
-			if b.Name == backendName {
-				return b.Release()
+			if b.Name == backendName && b.Release() {
+				s.Note(Event{Kind: EventRelease, Pool: poolName, Backend: backendName, Text: "an operator has released the backend"})
+				return true
 			}
 		}
 	}
 	return false
-}
-
-// Snapshot collects the figures. It waits for the present turn of each worker, which lasts microseconds, and gives up when
-// ctx is done. Before Serve and after it there is nothing to collect, and only what needs no worker is set.
-func (s *Server) Snapshot(ctx context.Context) (Snapshot, error) {
-	snap := Snapshot{Start: s.epoch, Workers: len(s.workers)}
-	for i, p := range s.pools {
-		snap.Pools = append(snap.Pools, PoolFigures{
-			Name: p.Config.Name, Requests: make(map[string]uint64), Backends: make([]BackendFigures, len(p.Backends)),
-		})
-		for j, b := range p.Backends {
-			f := &snap.Pools[i].Backends[j]
-			f.Name, f.Address, f.Version, f.State = b.Name, b.Address, b.Version(), b.State().String()
-			f.JournalKeys, f.Journalled = b.Journal()
-		}
-	}
-	if s.ready.Load() {
-		for _, w := range s.workers {
-			if err := w.visit(ctx, func() { w.collect(&snap) }); err != nil {
-				return Snapshot{}, err
-			}
-		}
-	}
-	for i, p := range s.pools {
-		f := &snap.Pools[i]
-		f.Oversized, f.seen = s.oversized(p, f.seen), nil
-	}
-	for _, w := range s.watchers {
-		if seen := w.seen.Load(); seen != nil {
-			p := &snap.Pools[w.index]
-			p.HotKeys, p.HotShare, p.Promoted, p.Demoted = seen.hot, seen.share, seen.promoted, seen.demoted
-		}
-	}
-	snap.Large = s.budget.Figures()
-	snap.Clients.Conns = int(s.conns.Load())
-	snap.Clients.Accepted = s.accepted.Load()
-	snap.Clients.Rejected = s.rejected.Load()
-	return snap, nil
 }
 
 // visit has fn run by the worker's loop and waits for it. If ctx ends first, fn does not run any more.

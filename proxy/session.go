@@ -2,11 +2,11 @@ package proxy
 
 import (
 	"bytes"
-	"errors"
 
 	"golang.org/x/sys/unix"
 
 	"mcproxy/internal/epoll"
+	"mcproxy/internal/tally"
 	"mcproxy/pool"
 	"mcproxy/protocol"
 )
@@ -27,10 +27,13 @@ const (
 // A session is the state of one client's conn. Its worker's loop owns it. While the client is idle it holds no buffer.
 type session struct {
 	w        *worker
+	from     *tally.Client // of its client's address
 	tag      epoll.Tag
 	fd       int
-	index    int    // in worker.sessions
-	affinity uint32 // picks the conns to the backends
+	index    int     // in worker.sessions
+	affinity uint32  // picks the conns to the backends
+	listener uint16  // that it came by
+	why      closing // it is closed, when it is
 
 	in  []byte // the begin of a request, or requests that must wait; nil when there are none
 	out []byte // answers; nil when there are none
@@ -101,10 +104,11 @@ func (s *session) read() {
 			s.wake()
 			return
 		}
-		s.w.figures.BytesIn += uint64(n)
+		s.from.BytesIn += uint64(n)
 		s.w.loop.Hear(&s.source)
 		s.moved = s.w.loop.Now
 		if begun == 0 && s.skip == 0 && s.pending == 0 && room[0] == binaryMagic {
+			s.why = byBinary
 			s.w.refuseBinary()
 			s.close()
 			return
@@ -141,8 +145,9 @@ func (s *session) take(data []byte, seen int) {
 	case len(data) < s.need:
 	case s.need == 0 && seen > epoll.CopyBytes && bytes.IndexByte(data[seen:], '\n') < 0: // a very long line goes on
 		if len(data) > maxLine {
+			s.w.counts.errors[streamBroken]++
 			s.reply([]byte("SERVER_ERROR out of memory reading request\r\n"))
-			s.hangUp()
+			s.hangUp(byGarbage)
 			return
 		}
 	default:
@@ -208,7 +213,7 @@ func (s *session) consume(data []byte) (used int) {
 		if int64(req.ValueLen) > s.w.srv.cfg.MaxValue {
 			used += n
 			s.w.poolFor(req.Key).SawRefused(req.Key, req.ValueLen)
-			s.refuseValue(req, protocol.TooLarge)
+			s.refuseValue(req, tooLarge)
 			continue
 		}
 		switch s.afford(req) {
@@ -217,7 +222,7 @@ func (s *session) consume(data []byte) (used int) {
 			return used
 		case never:
 			used += n
-			s.refuseValue(req, pool.OutOfMemory)
+			s.refuseValue(req, outOfMemory)
 			continue
 		}
 		v, ok := req.TakeValue(data[used+n:])
@@ -229,7 +234,7 @@ func (s *session) consume(data []byte) (used int) {
 		if ok {
 			s.begin(req)
 		} else {
-			s.w.figures.Refused++
+			s.w.counts.errors[badChunk]++
 			if !req.NoReply || req.Verb.IsMeta() {
 				s.answer(protocol.BadDataChunk)
 			}
@@ -245,18 +250,9 @@ func (s *session) mustWait() bool {
 		len(s.out)-s.sent+s.held > maxUnsent || s.flight > maxFlight
 }
 
-// reject ends a stream that cannot go on; what was asked before is still answered.
-func (s *session) reject(err error) {
-	s.w.figures.Refused++
-	if errors.Is(err, protocol.ErrBinary) {
-		s.w.refuseBinary()
-	}
-	s.hangUp()
-}
-
 // hangUp lets nothing more in; the conn is closed when all answers are out.
-func (s *session) hangUp() {
-	s.eof = true
+func (s *session) hangUp(why closing) {
+	s.eof, s.why = true, why
 	s.keep(nil)
 	s.wake()
 }
@@ -265,7 +261,7 @@ func (s *session) hangUp() {
 func (s *session) begin(req *protocol.Request) {
 	switch req.Verb {
 	case protocol.Refused:
-		s.w.figures.Refused++
+		s.w.counts.errors[refusedLine]++
 		if req.Swallow > 0 {
 			s.skip = req.Swallow
 			s.after = &refusal{}
@@ -298,7 +294,7 @@ func (s *session) begin(req *protocol.Request) {
 			s.answer(protocol.OK)
 		}
 	case protocol.Quit:
-		s.hangUp()
+		s.hangUp(byQuit)
 	case protocol.Stats:
 		s.stats(req)
 	case protocol.FlushAll:
@@ -311,6 +307,9 @@ func (s *session) begin(req *protocol.Request) {
 		s.w.defaultPool().FlushAll(x, req, s.affinity)
 	default:
 		x := s.exchange()
+		if req.ValueLen >= 0 {
+			s.from.Stores++
+		}
 		if req.Verb.IsRead() {
 			s.markRead(x)
 		}
@@ -328,6 +327,8 @@ func (s *session) begin(req *protocol.Request) {
 
 func (s *session) gather(req *protocol.Request) {
 	x := s.exchange()
+	s.w.counts.widths.Observe(req.NumKeys)
+	s.w.poolFor(req.Key).Time(x, tally.OpMultiget)
 	s.markRead(x)
 	if req.Verb == protocol.Gat || req.Verb == protocol.Gats {
 		s.change(x, 0)
@@ -360,6 +361,8 @@ func (s *session) exchange() *pool.Exchange {
 	s.w.loop.Did()
 	x := s.w.newExchange()
 	x.To = s
+	s.from.Requests++
+	s.w.counts.inFlight++
 	if s.tail == nil {
 		s.head = x
 	} else {
@@ -383,6 +386,7 @@ func (s *session) answer(text string) {
 
 // Finish takes an answer: out with it if it is its turn, else it waits for the older ones.
 func (s *session) Finish(x *pool.Exchange, answer []byte) {
+	x.Timed()
 	if s.closed {
 		s.w.recycle(x)
 		return
@@ -420,7 +424,7 @@ func (s *session) send(answer []byte) []byte {
 		return answer
 	}
 	n, _ := s.w.loop.Kernel.Write(s.fd, answer) // whatever failed fails again in Flush
-	s.w.figures.BytesOut += uint64(n)
+	s.from.BytesOut += uint64(n)
 	return answer[n:]
 }
 
@@ -434,6 +438,7 @@ func (s *session) pop() {
 		s.tail = nil
 	}
 	s.pending--
+	s.w.counts.inFlight--
 	if x.Lent {
 		s.returned(x)
 	}
@@ -484,7 +489,7 @@ func (s *session) writeOut() bool {
 				return false
 			}
 			s.sent += n
-			s.w.figures.BytesOut += uint64(n)
+			s.from.BytesOut += uint64(n)
 			s.full = s.sent < len(s.out)
 		}
 		if s.sent < len(s.out) || s.head == nil || !s.head.Cold || s.head.Kept == nil {
@@ -525,14 +530,16 @@ func (s *session) watch() {
 // drain reads what has arrived, and nothing after that.
 func (s *session) drain() {
 	for !s.eof && !s.closed && !s.paused {
-		before := s.w.figures.BytesIn
+		before := s.from.BytesIn
 		s.read()
-		if s.w.figures.BytesIn == before {
+		if s.from.BytesIn == before {
 			break
 		}
 	}
 	if !s.closed {
-		s.eof = true
+		if !s.eof {
+			s.eof, s.why = true, byDrain
+		}
 		s.wake()
 	}
 }
@@ -543,6 +550,7 @@ func (s *session) close() {
 		return
 	}
 	s.closed = true
+	s.w.counts.inFlight -= s.pending
 	b := &s.w.loop.Buffers
 	b.Put(s.in)
 	b.Put(s.out)

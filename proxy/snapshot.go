@@ -5,17 +5,34 @@ import (
 	"time"
 
 	"mcproxy/internal/budget"
+	"mcproxy/internal/statlines"
+	"mcproxy/internal/tally"
 	"mcproxy/pool"
 )
 
 // A Snapshot is the process's figures at one moment, summed over the workers. It is the caller's own copy.
 type Snapshot struct {
-	Start   time.Time
-	Workers int
-	Clients ClientFigures
-	Large   BudgetFigures // of values that are split, in all pools
-	Pools   []PoolFigures // in the order of Config.Pools
+	Start    time.Time
+	At       time.Time // when it was asked for
+	Workers  int
+	Draining bool // no clients are accepted any more
+	Clients  ClientFigures
+	// Addresses are what clients did, by address: at most 50, the busiest of the last minute first, and behind them all others as one
+	// (OtherAddresses).
+	Addresses []AddressFigures
+	Large     BudgetFigures // of values that are split, in all pools
+	Pools     []PoolFigures // in the order of Config.Pools
+	Events    []Event       // the last 256, the oldest first
 }
+
+// A Histogram is a copy of one: Count, Quantile, Since (an earlier copy), Bound.
+type Histogram = tally.Histogram
+
+// AddressFigures are what clients with one address did: Address, Conns, Requests, Stores, BytesIn, BytesOut.
+type AddressFigures = tally.AddressSum
+
+// OtherAddresses is the Address of those that are not told by name.
+const OtherAddresses = tally.Other
 
 // ClientFigures are counted on the client side.
 type ClientFigures struct {
@@ -28,7 +45,26 @@ type ClientFigures struct {
 	BytesIn  uint64
 	BytesOut uint64
 	Refused  uint64 // lines answered with an error by the proxy itself
+	Requests uint64 // those that the proxy itself answered not included
+	InFlight int    // requests whose answers are not sent
+
+	Errors    map[string]uint64 // Refused by kind: "line", "data_chunk", "too_large", "out_of_memory", "stream"
+	ClosedBy  map[string]uint64 // Closed by reason: "client", "quit", "binary", "garbage", "stalled", "drain"
+	Widths    Histogram         // keys of the retrievals with several
+	Listeners []ListenerFigures // in the order of Config.Listeners
 }
+
+// ListenerFigures are one listener's.
+type ListenerFigures struct {
+	Address  string // as configured
+	Conns    int    // open now
+	Accepted uint64
+	Rejected uint64 // over MaxConns
+}
+
+// A PoolSum is a pool's requests: Requests by verb, Keys by verb and status, Durations by op, sizes of values Read and Written,
+// Lifetimes by class, Hits and Misses.
+type PoolSum = tally.PoolSum
 
 // BudgetFigures tell of the budget for large values.
 type BudgetFigures = budget.Figures
@@ -38,16 +74,15 @@ type SplitFigures = pool.SplitFigures
 
 // PoolFigures are one pool's.
 type PoolFigures struct {
-	Name     string
-	Requests map[string]uint64 // by verb as on the wire ("get", "ms")
-	Hits     uint64            // keys read and found
-	Misses   uint64            // keys read and not found, failures included
-	Failures uint64            // requests (or a multi-key request's fragments) whose backend did not answer
-	Fetches  uint64            // gets sent to backends that other clients' gets could join
-	Joined   uint64            // gets that were answered by another client's fetch
+	Name string
+	PoolSum
+	Failures uint64 // requests (or a multi-key request's fragments) whose backend did not answer
+	Fetches  uint64 // gets sent to backends that other clients' gets could join
+	Joined   uint64 // gets that were answered by another client's fetch
 
 	Split SplitFigures
 
+	OversizedValues map[string]uint64 // requests with values over the pool's split threshold: "passed", "split", "refused"
 	// Oversized are the keys with the longest values over the pool's split threshold of which something was seen within the last
 	// minute, the longest first; 20 at most.
 	Oversized []OversizedKey
@@ -60,6 +95,9 @@ type PoolFigures struct {
 
 	Backends []BackendFigures // in the order of the configuration
 }
+
+// BackendStats are a backend's own figures: Version, StartTime, Items, Bytes, Limit, Evictions, Connections, Gets, Sets.
+type BackendStats = statlines.Server
 
 // BackendFigures are one backend's, summed over the workers' conns.
 type BackendFigures struct {
@@ -79,6 +117,14 @@ type BackendFigures struct {
 	BytesOut      uint64
 	JournalKeys   int    // keys in the missed-writes journal now
 	Journalled    uint64 // writes that went into it
+
+	Requests  map[string]uint64 // Calls by verb
+	Errors    map[string]uint64 // Failures by kind: "timeout", "connect", "closed", "protocol", "overloaded", "down", "held", "unsettled", "shutdown"
+	Durations Histogram         // of calls that were answered, from their sending on
+	Batches   Histogram         // calls that went with one write
+
+	Share float64       // of the keys that the ring places here, 0..1
+	Stats *BackendStats // what the backend last said of itself; nil: nothing yet. It is not to be changed
 }
 
 // appendStatLines appends the proxy's own figures as `stats` lines.

@@ -6,7 +6,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"mcproxy/backend"
 	"mcproxy/internal/epoll"
 	"mcproxy/pool"
 	"mcproxy/protocol"
@@ -36,7 +35,7 @@ type worker struct {
 
 	complained int64 // Loop time of the last complaint about a client
 
-	figures ClientFigures // Conns, Accepted and Rejected are the server's
+	counts clientCounts
 
 	conns atomic.Int64 // sessions and those about to be; the acceptors balance by it
 }
@@ -102,20 +101,21 @@ func (w *worker) Expire(now int64) (next int64) {
 }
 
 // adopt takes a client's conn over. The loop calls it.
-func (w *worker) adopt(fd int) {
+func (w *worker) adopt(fd, listener int) {
 	if w.draining {
 		w.loop.Kernel.Close(fd)
-		w.gone()
+		w.gone(listener)
 		return
 	}
 	w.nextID++
-	s := &session{w: w, fd: fd, index: len(w.sessions), affinity: w.nextID, window: firstWindow, interest: epoll.In}
+	s := &session{w: w, fd: fd, listener: uint16(listener), index: len(w.sessions), affinity: w.nextID, window: firstWindow, interest: epoll.In}
 	var err error
 	if s.tag, err = w.loop.Register(fd, s, epoll.In); err != nil {
 		w.loop.Kernel.Close(fd)
-		w.gone()
+		w.gone(listener)
 		return
 	}
+	s.from = w.counts.clients.Join(peerOf(fd))
 	w.sessions = append(w.sessions, s)
 }
 
@@ -126,20 +126,21 @@ func (w *worker) remove(s *session) {
 	w.sessions[s.index].index = s.index
 	w.sessions[last] = nil
 	w.sessions = w.sessions[:last]
-	w.figures.Closed++
-	w.gone()
+	w.counts.closed[s.why]++
+	w.counts.clients.Leave(s.from)
+	w.gone(int(s.listener))
 	w.checkDrained()
 }
 
-func (w *worker) gone() {
+func (w *worker) gone(listener int) {
 	w.conns.Add(-1)
 	w.srv.conns.Add(-1)
+	w.srv.listeners[listener].conns.Add(-1)
 }
 
-// refuseBinary counts a client that speaks the binary protocol, and says so, but not for each of a thousand: a log that is
+// refuseBinary says that a client speaks the binary protocol, but not for each of a thousand: a log that is
 // read slowly must not hold up the loop.
 func (w *worker) refuseBinary() {
-	w.figures.Binary++
 	if w.complained == 0 || w.loop.Now-w.complained > int64(time.Minute) {
 		w.complained = w.loop.Now
 		w.srv.log.Warn("a client speaks memcached's binary protocol, which mcproxy does not: its conn is closed (told at most once a minute and worker)")
@@ -204,51 +205,4 @@ func (w *worker) recycleCold(x *pool.Exchange) {
 	}
 	x.Held, x.Kept, x.Claim, x.Body = nil, nil, nil, nil
 	x.Forget()
-}
-
-// collect adds the worker's figures to a snapshot. The loop calls it.
-func (w *worker) collect(to *Snapshot) {
-	c, f := &to.Clients, &w.figures
-	c.Binary += f.Binary
-	c.Closed += f.Closed
-	c.BytesIn += f.BytesIn
-	c.BytesOut += f.BytesOut
-	c.Refused += f.Refused
-	c.Stalled += f.Stalled
-	for i, p := range w.pools {
-		t := &to.Pools[i]
-		for v, n := range p.Figures.Requests {
-			if n > 0 {
-				t.Requests[protocol.Verb(v).String()] += n
-			}
-		}
-		t.Hits += p.Figures.Hits
-		t.Misses += p.Figures.Misses
-		t.Failures += p.Figures.Failures
-		t.Fetches += p.Figures.Fetches
-		t.Joined += p.Figures.Joined
-		t.Split.Add(&p.Figures.Split)
-		t.seen = p.AppendOversized(t.seen)
-		for j, pl := range p.Pipelines {
-			t.Backends[j].add(pl)
-			if bulk := p.Bulk(j); bulk != nil {
-				t.Backends[j].add(bulk)
-			}
-		}
-	}
-}
-
-func (t *BackendFigures) add(pl *backend.Pipeline) {
-	conns, pending := pl.Conns()
-	f := &pl.Figures
-	t.Conns += conns
-	t.Pending += pending
-	t.Calls += f.Calls
-	t.Timeouts += f.Timeouts
-	t.Failures += f.Failures
-	t.Retries += f.Retries
-	t.Connects += f.Connects
-	t.ConnectErrors += f.ConnectErrors
-	t.BytesIn += f.BytesIn
-	t.BytesOut += f.BytesOut
 }

@@ -38,6 +38,11 @@ var house = []archtest.Row{
 	// Recycled byte slices with one owner: what a conn holds while it has bytes, and gives back when it is idle. Both sides of
 	// the proxy need it, so it lies below both.
 	{Package: "internal/buffer", Never: pure},
+	// What a worker counts, and how workers' counts are added up: histograms, a pool's requests, clients by address. Packages backend,
+	// pool and proxy count alike, and package pool would be over its size with it.
+	{Package: "internal/tally", May: []string{"protocol"}, Never: []string{"net", "io", "context", "sync", "log", "os", "syscall"}},
+	// What memcached answers to `stats`: the pool adds it up for clients, a backend reads it for operators.
+	{Package: "internal/statlines", Never: pure},
 	// The event loop's system calls (Linux).
 	{
 		Package: "internal/epoll",
@@ -48,7 +53,7 @@ var house = []archtest.Row{
 	// One memcached: its conns, pipeline, deadlines, health.
 	{
 		Package: "backend",
-		May:     []string{"protocol", "internal/buffer", "internal/epoll"},
+		May:     []string{"protocol", "internal/buffer", "internal/epoll", "internal/tally", "internal/statlines"},
 		Uses:    []string{"golang.org/x/sys/unix", "github.com/cespare/xxhash/v2"},
 		Never:   dataPath,
 	},
@@ -67,15 +72,15 @@ var house = []archtest.Row{
 	// Values in chunks: a room of its own, because it is as large as all else that a pool does, and needs little of that (Host, Client).
 	{
 		Package: "pool/chunks",
-		May:     []string{"protocol", "hotkey", "split", "internal/epoll", "internal/keybook", "backend", "pool/steps"},
+		May:     []string{"protocol", "hotkey", "split", "internal/epoll", "internal/keybook", "internal/tally", "backend", "pool/steps"},
 		Never:   dataPath,
 	},
 	// One pool as a worker sees it: placement, hot keys, what a failure answers.
 	{
 		Package: "pool",
 		May: []string{
-			"protocol", "ring", "hotkey", "split", "replica", "internal/buffer", "internal/epoll", "internal/budget", "internal/keybook", "backend",
-			"pool/steps", "pool/chunks",
+			"protocol", "ring", "hotkey", "split", "replica", "internal/buffer", "internal/epoll", "internal/budget", "internal/keybook",
+			"internal/tally", "internal/statlines", "backend", "pool/steps", "pool/chunks",
 		},
 		Uses:  []string{"github.com/cespare/xxhash/v2"},
 		Never: dataPath,
@@ -85,7 +90,8 @@ var house = []archtest.Row{
 	{
 		Package: "proxy",
 		May: []string{
-			"protocol", "ring", "hotkey", "split", "replica", "internal/buffer", "internal/epoll", "internal/budget", "backend", "pool",
+			"protocol", "ring", "hotkey", "split", "replica", "internal/buffer", "internal/epoll", "internal/budget", "internal/tally",
+			"internal/statlines", "backend", "pool",
 		},
 		Uses:  []string{"golang.org/x/sys/unix", "go.uber.org/zap"},
 		Never: dataPath,

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"mcproxy/backend"
+	"mcproxy/internal/tally"
 	"mcproxy/pool/steps"
 	"mcproxy/protocol"
 	"mcproxy/split"
@@ -36,7 +37,7 @@ func (s *Splitter) extend(x Client, req *protocol.Request, affinity uint32) {
 			}
 			it, found := s.open(&before)
 			if !found && before.Status == protocol.StatusHit { // damaged, which is as good as missing
-				x.Finish(protocol.AppendMiss(nil, req))
+				s.gone(o, x, req)
 				return
 			}
 			if !found { // what comes meanwhile must not be extended unseen: it may be a manifest
@@ -55,7 +56,7 @@ func (s *Splitter) extend(x Client, req *protocol.Request, affinity uint32) {
 				}
 				s.extendAtHome(o, now, data, it.unique, &st)
 			} else if req.Mode == 'a' || req.Mode == 'p' { // as memcached says of a mode that it does not know
-				x.Finish([]byte("CLIENT_ERROR invalid mode for ms M token\r\n"))
+				s.finish(x, []byte("CLIENT_ERROR invalid mode for ms M token\r\n"), protocol.StatusClientError)
 				return
 			} else if !s.extendHere(o, now, more, it, &st) {
 				if o.Why != nil { // it may be there, but could not be read
@@ -69,10 +70,11 @@ func (s *Splitter) extend(x Client, req *protocol.Request, affinity uint32) {
 			}
 		}
 		if st.Err == nil && !req.Verb.IsMeta() { // the swap was another command's
-			st.Line = append(st.Line[:0], protocol.NotStored[:len(protocol.NotStored)-2]...)
+			line, status := protocol.NotStored, protocol.StatusNotStored
 			if st.Status == protocol.StatusOK || st.Status == protocol.StatusStored {
-				st.Line = append(st.Line[:0], protocol.Stored[:len(protocol.Stored)-2]...)
+				line, status = protocol.Stored, protocol.StatusStored
 			}
+			st.Line, st.Status = append(st.Line[:0], line[:len(line)-2]...), status
 		}
 		if echo != nil && st.Err == nil && !st.Status.IsError() {
 			st.Line = protocol.AppendEcho(nil, st.Line, st.Line, echo)
@@ -84,6 +86,7 @@ func (s *Splitter) extend(x Client, req *protocol.Request, affinity uint32) {
 // gone answers a request for a value that is not there any more, or for which there is no memory.
 func (s *Splitter) gone(o *steps.Op, x Client, req *protocol.Request) {
 	why := s.refusal(o)
+	s.host.Count(req.Verb, goneStatus(o, req, why), 1)
 	switch {
 	case !o.Crowded && why == nil:
 		x.Finish(protocol.AppendMiss(nil, req))
@@ -94,6 +97,19 @@ func (s *Splitter) gone(o *steps.Op, x Client, req *protocol.Request) {
 	default:
 		x.Finish(steps.AppendError(nil, why))
 	}
+}
+
+// goneStatus is what gone tells, for those who count.
+func goneStatus(o *steps.Op, req *protocol.Request, why *backend.Error) protocol.Status {
+	switch {
+	case o.Crowded:
+		return protocol.StatusServerError
+	case why != nil:
+		return tally.Failed
+	case req.Verb.IsRead():
+		return protocol.StatusMiss
+	}
+	return protocol.StatusNotStored
 }
 
 // extendAtHome lets the backend extend the item with that cas number. Where there is none it says what it says of a missing item.

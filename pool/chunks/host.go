@@ -13,7 +13,7 @@ type Host interface {
 	Home(key []byte) *backend.Pipeline
 	// Hot gives the keys that are hot now.
 	Hot() *keybook.HotSet
-	// Count counts keys of requests that were answered.
+	// Count counts what a client was told of keys, where it is not by Fail or Pass.
 	Count(verb protocol.Verb, status protocol.Status, keys int)
 	// Refuse counts a failure to read chunks, and gives what a client is told of it; nil: a miss.
 	Refuse(why *backend.Error) *backend.Error

@@ -36,7 +36,6 @@ func (s *Splitter) metaGet(x Client, req *protocol.Request, affinity uint32) boo
 			if st.Err == nil {
 				s.Forget(req.Key)
 			}
-			s.countMiss(req.Verb, &st)
 			s.finishStep(x, req, &st)
 			return
 		}
@@ -51,7 +50,6 @@ func (s *Splitter) metaGet(x Client, req *protocol.Request, affinity uint32) boo
 				item, sound = s.resolveFrom(o, req.Key, it, touch, first)
 			}
 			if !sound {
-				s.host.Count(req.Verb, protocol.StatusMiss, 1)
 				s.gone(o, x, req)
 				return
 			}
@@ -74,22 +72,16 @@ func (s *Splitter) metaGet(x Client, req *protocol.Request, affinity uint32) boo
 
 // answerMeta answers a mg that found an item; line is what the backend answered.
 func (s *Splitter) answerMeta(o *steps.Op, x Client, req *protocol.Request, item *split.Item, line []byte) {
-	s.host.Count(req.Verb, protocol.StatusHit, 1)
 	s.host.SawRead(req.Key, len(item.Value), 1)
 	head, data := item.AppendMetaHead(nil, req, line)
 	if !data {
 		s.finish(x, head, protocol.StatusHit)
 		return
 	}
+	s.host.Count(req.Verb, protocol.StatusHit, 1)
 	l := o.Framed(head, item.Value, "\r\n") // a hit is never suppressed
 	x.FinishLarge(l)
 	l.Release()
-}
-
-func (s *Splitter) countMiss(verb protocol.Verb, st *steps.Step) {
-	if st.Err == nil && st.Status == protocol.StatusMiss {
-		s.host.Count(verb, protocol.StatusMiss, 1)
-	}
 }
 
 // lineFlags gives the f of a meta answer's line.

@@ -86,11 +86,12 @@ func (s *Splitter) Take(x Client, req *protocol.Request, affinity uint32) bool {
 		if req.NoReply && !req.Verb.IsMeta() {
 			answer = nil
 		}
+		s.host.Count(req.Verb, protocol.StatusClientError, 1)
 		x.Finish(answer)
 		return true
 	}
 	if appends := req.Mode == 'A' || req.Mode == 'a' || req.Mode == 'P' || req.Mode == 'p'; appends && req.Verb == protocol.MetaSet && protocol.HasFlag(req.MetaFlags, 'I') {
-		x.Finish([]byte(noInvalidExtend))
+		s.finish(x, []byte(noInvalidExtend), protocol.StatusClientError)
 		return true
 	}
 	if !protocol.TextKey(req.Key) {
@@ -178,6 +179,7 @@ func owned(req *protocol.Request) *protocol.Request {
 
 // finish ends an op's exchange with an answer; a quiet client hears what memcached would tell it.
 func (s *Splitter) finish(x Client, answer []byte, status protocol.Status) {
+	s.host.Count(x.Verb(), status, 1)
 	if x.Quiet() && protocol.Suppressed(x.Verb(), status) {
 		answer = nil
 	}

@@ -139,6 +139,7 @@ func (s *Splitter) notStored(o *steps.Op, x Client, req *protocol.Request, why *
 	if req.NoReply && !req.Verb.IsMeta() {
 		answer = nil
 	}
+	s.host.Count(req.Verb, protocol.StatusServerError, 1)
 	x.Finish(answer)
 }
 

@@ -1,4 +1,4 @@
-package pool
+package statlines
 
 import (
 	"bytes"
@@ -6,9 +6,9 @@ import (
 	"strings"
 )
 
-// A statSum adds up the `stats` of several memcached, name by name, in the order of the first one's lines. What cannot be
+// A Sum adds up the `stats` of several memcached, name by name, in the order of the first one's lines. What cannot be
 // added is told by one backend for all, as statRules says.
-type statSum struct {
+type Sum struct {
 	names  []string
 	values map[string]string
 }
@@ -32,8 +32,8 @@ func first(a, _ float64) float64 { return a }
 func least(a, b float64) float64 { return min(a, b) }
 func most(a, b float64) float64  { return max(a, b) }
 
-// add takes one backend's raw answer.
-func (s *statSum) add(raw []byte) {
+// Add takes one backend's raw answer.
+func (s *Sum) Add(raw []byte) {
 	if s.values == nil {
 		s.values = make(map[string]string)
 	}
@@ -54,7 +54,7 @@ func (s *statSum) add(raw []byte) {
 
 func combine(name, a, b string) string {
 	if name == "version" {
-		return olderVersion(a, b)
+		return OlderVersion(a, b)
 	}
 	if rule, ok := statRules[name]; ok {
 		x, errX := strconv.ParseFloat(a, 64)
@@ -77,8 +77,8 @@ func combine(name, a, b string) string {
 	return a
 }
 
-// olderVersion gives the lower of two versions ("1.6.18"); what is no number counts as 0.
-func olderVersion(a, b string) string {
+// OlderVersion gives the lower of two versions ("1.6.18"); what is no number counts as 0.
+func OlderVersion(a, b string) string {
 	as, bs := strings.Split(a, "."), strings.Split(b, ".")
 	for i := range max(len(as), len(bs)) {
 		var x, y int
@@ -98,22 +98,8 @@ func olderVersion(a, b string) string {
 	return a
 }
 
-// Version is the oldest version among the pool's backends that are known, or "".
-func (s *Shared) Version() string {
-	oldest := ""
-	for _, b := range s.Backends {
-		switch v := b.Version(); {
-		case v == "":
-		case oldest == "":
-			oldest = v
-		default:
-			oldest = olderVersion(oldest, v)
-		}
-	}
-	return oldest
-}
-
-func (s *statSum) appendLines(dst []byte) []byte {
+// AppendLines appends the sums as STAT lines.
+func (s *Sum) AppendLines(dst []byte) []byte {
 	for _, name := range s.names {
 		dst = append(dst, "STAT "...)
 		dst = append(dst, name...)

@@ -1,0 +1,84 @@
+package proxy
+
+import (
+	"net/netip"
+
+	"golang.org/x/sys/unix"
+
+	"mcproxy/internal/tally"
+)
+
+// A closing is why a client's conn was closed.
+type closing uint8
+
+const (
+	byClient  closing = iota // it ended or broke off
+	byQuit                   // quit
+	byBinary                 // the binary protocol
+	byGarbage                // a line that is no memcached command's, or too long: HTTP for one
+	byStall                  // it held a large value and moved no byte while others waited for the budget
+	byDrain                  // the proxy is ending
+	numClosings
+)
+
+func (c closing) String() string {
+	return [...]string{"client", "quit", "binary", "garbage", "stalled", "drain"}[c]
+}
+
+// A clientError is a kind of answer that the proxy itself refuses a client's line with.
+type clientError uint8
+
+const (
+	refusedLine  clientError = iota // the line is wrong
+	badChunk                        // the value does not end where it should
+	tooLarge                        // the value is over max_value
+	outOfMemory                     // the budget had no bytes for the value in time
+	streamBroken                    // the conn cannot go on: the binary protocol, or garbage
+	numClientErrors
+)
+
+func (e clientError) String() string {
+	return [...]string{"line", "data_chunk", "too_large", "out_of_memory", "stream"}[e]
+}
+
+// clientCounts are what a worker counts of its clients.
+type clientCounts struct {
+	clients  tally.Clients // by address: requests and bytes
+	inFlight int           // requests without their answer sent
+	errors   [numClientErrors]uint64
+	closed   [numClosings]uint64
+	widths   tally.Sizes // keys of the retrievals with several
+	open     []int       // conns by listener
+}
+
+func (c *clientCounts) addTo(to *ClientFigures) {
+	to.InFlight += c.inFlight
+	for e, n := range c.errors {
+		to.Errors[clientError(e).String()] += n
+		to.Refused += n
+	}
+	for why, n := range c.closed {
+		to.ClosedBy[closing(why).String()] += n
+		to.Closed += n
+	}
+	to.Binary += c.closed[byBinary]
+	to.Stalled += c.closed[byStall]
+	c.widths.AddTo(&to.Widths)
+}
+
+// peerOf names where a client's conn comes from: its address without the port, or "unix".
+func peerOf(fd int) string {
+	sa, err := unix.Getpeername(fd)
+	if err != nil {
+		return "unknown" // it is gone already
+	}
+	switch sa := sa.(type) {
+	case *unix.SockaddrInet4:
+		return netip.AddrFrom4(sa.Addr).String()
+	case *unix.SockaddrInet6:
+		return netip.AddrFrom16(sa.Addr).Unmap().String()
+	case *unix.SockaddrUnix:
+		return "unix"
+	}
+	return "unknown"
+}

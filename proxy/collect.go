@@ -1,0 +1,147 @@
+package proxy
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	"mcproxy/backend"
+	"mcproxy/pool"
+	"mcproxy/ring"
+)
+
+// shares tells which part of the keys a ring places on each of n nodes: of many keys that are as good as any others.
+func shares(r ring.Ring, n int) []float64 {
+	const samples = 1 << 14
+	counts := make([]float64, n)
+	var key []byte
+	for i := range samples {
+		key = strconv.AppendInt(append(key[:0], "sample:"...), int64(i), 10)
+		counts[r.Lookup(key)] += 1.0 / samples
+	}
+	return counts
+}
+
+// Snapshot collects the figures. It waits for the present turn of each worker, which lasts microseconds, and gives up when
+// ctx is done. Before Serve and after it there is nothing to collect, and only what needs no worker is set.
+func (s *Server) Snapshot(ctx context.Context) (Snapshot, error) {
+	snap := Snapshot{
+		Start: s.epoch, At: time.Now(), Workers: len(s.workers), Draining: s.draining.Load(), Large: s.budget.Figures(), Events: s.events.list(),
+	}
+	snap.Clients.Errors, snap.Clients.ClosedBy = make(map[string]uint64), make(map[string]uint64)
+	for i, p := range s.pools {
+		snap.Pools = append(snap.Pools, poolFigures(p, s.shares[i]))
+	}
+	if s.ready.Load() {
+		if err := s.askWorkers(ctx, &snap); err != nil {
+			return Snapshot{}, fmt.Errorf("figures: %w", err)
+		}
+	}
+	for i, p := range s.pools {
+		f := &snap.Pools[i]
+		f.Oversized, f.seen = s.oversized(p, f.seen), nil
+	}
+	for _, w := range s.watchers {
+		if seen := w.seen.Load(); seen != nil {
+			p := &snap.Pools[w.index]
+			p.HotKeys, p.HotShare, p.Promoted, p.Demoted = seen.hot, seen.share, seen.promoted, seen.demoted
+		}
+	}
+	s.addListeners(&snap.Clients)
+	return snap, nil
+}
+
+// poolFigures begin with what all workers share.
+func poolFigures(p *pool.Shared, share []float64) PoolFigures {
+	f := PoolFigures{Name: p.Config.Name, OversizedValues: make(map[string]uint64), Backends: make([]BackendFigures, len(p.Backends))}
+	f.Requests = make(map[string]uint64)
+	for i, b := range p.Backends {
+		t := &f.Backends[i]
+		t.Name, t.Address, t.Version, t.State = b.Name, b.Address, b.Version(), b.State().String()
+		t.Requests, t.Errors = make(map[string]uint64), make(map[string]uint64)
+		t.JournalKeys, t.Journalled = b.Journal()
+		t.Stats, t.Share = b.Stats(), share[i]
+	}
+	return f
+}
+
+// askWorkers adds what each worker has counted. One snapshot at a time does, for the sake of the addresses.
+func (s *Server) askWorkers(ctx context.Context, snap *Snapshot) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case addresses := <-s.addresses:
+		defer func() { s.addresses <- addresses }()
+		for _, w := range s.workers {
+			take := func() {
+				w.collect(snap)
+				addresses.Take(&w.counts.clients)
+			}
+			if err := w.visit(ctx, take); err != nil {
+				addresses.Drop()
+				return err
+			}
+		}
+		snap.Addresses = addresses.Sum(int64(time.Since(s.epoch)))
+		total := addresses.Total()
+		snap.Clients.Requests, snap.Clients.BytesIn, snap.Clients.BytesOut = total.Requests, total.BytesIn, total.BytesOut
+		return nil
+	}
+}
+
+func (s *Server) addListeners(c *ClientFigures) {
+	c.Conns = int(s.conns.Load())
+	for i := range s.listeners {
+		counts := &s.listeners[i]
+		l := ListenerFigures{
+			Address: s.cfg.Listeners[i].Address, Conns: int(counts.conns.Load()), Accepted: counts.accepted.Load(), Rejected: counts.rejected.Load(),
+		}
+		c.Accepted += l.Accepted
+		c.Rejected += l.Rejected
+		c.Listeners = append(c.Listeners, l)
+	}
+}
+
+// collect adds the worker's figures to a snapshot. The loop calls it.
+func (w *worker) collect(to *Snapshot) {
+	w.counts.addTo(&to.Clients)
+	for i, p := range w.pools {
+		t := &to.Pools[i]
+		p.SetClock(to.At.UnixNano())
+		t.Add(&p.Figures.Pool)
+		for fate, n := range p.Figures.Oversized {
+			t.OversizedValues[pool.Fate(fate).String()] += n
+		}
+		t.Failures += p.Figures.Failures
+		t.Fetches += p.Figures.Fetches
+		t.Joined += p.Figures.Joined
+		t.Split.Add(&p.Figures.Split)
+		t.seen = p.AppendOversized(t.seen)
+		for j, pl := range p.Pipelines {
+			t.Backends[j].add(pl)
+			if bulk := p.Bulk(j); bulk != nil {
+				t.Backends[j].add(bulk)
+			}
+		}
+	}
+}
+
+func (t *BackendFigures) add(pl *backend.Pipeline) {
+	conns, pending := pl.Conns()
+	f := &pl.Figures
+	t.Conns += conns
+	t.Pending += pending
+	t.Timeouts += f.Timeouts
+	t.Failures += f.Failures()
+	t.Retries += f.Retries
+	t.Connects += f.Connects
+	t.ConnectErrors += f.ConnectErrors
+	t.BytesIn += f.BytesIn
+	t.BytesOut += f.BytesOut
+	f.AddCalls(t.Requests)
+	f.AddErrors(t.Errors)
+	f.Durations.AddTo(&t.Durations)
+	f.Batches.AddTo(&t.Batches)
+	t.Calls += f.Calls()
+}
