@@ -40,14 +40,15 @@ type Result uint8
 
 // The results.
 const (
-	NoAnswer  Result = iota // none came: nobody knows whether the request was carried out, or will be
-	Unsent                  // no byte of the request was sent, or the conn that it had to go on is gone
-	Refused                 // an error of the backend
-	Hit                     // VA, or HD of an mg
-	Missing                 // EN, NF, NS of an append
-	Done                    // HD, STORED, DELETED…; of a client's request: it was answered, and may have changed the item
-	Exists                  // EX; NS of an add
-	Unchanged               // of a client's request: it was answered, and changed nothing (see Rules.Changes)
+	NoAnswer    Result = iota // none came: nobody knows whether the request was carried out, or will be
+	Unsent                    // no byte of the request was sent, or the conn that it had to go on is gone
+	Refused                   // an error of the backend
+	Unsupported               // the backend does not know the command, or takes no such key: what it asks about cannot be there
+	Hit                       // VA, or HD of an mg
+	Missing                   // EN, NF, NS of an append
+	Done                      // HD, STORED, DELETED…; of a client's request: it was answered, and may have changed the item
+	Exists                    // EX; NS of an add
+	Unchanged                 // of a client's request: it was answered, and changed nothing (see Rules.Changes)
 )
 
 // An Answer is what came back for an Ask.

@@ -64,6 +64,7 @@ type Entry struct {
 	Mark   uint64 // the first eight bytes of the epoch with which the phase began
 	Phase  Phase  // Prep, Active or Drain
 	Copies int    // 1..MaxCopies
+	Beat   byte   // changes as long as a proxy wants the key to have copies
 }
 
 // A Guard is the item on each backend that says which of the keys whose home is there are replicated. It is the only
@@ -84,16 +85,16 @@ type Guard struct {
 //	 7   8  xxhash64 of what follows, with the three bytes before as its seed
 //	15  16  epoch
 //	31   8  ring
-//	39 26n  keys: 16 hash, 8 mark, 1 phase, 1 copies
+//	39 27n  keys: 16 hash, 8 mark, 1 phase, 1 copies, 1 beat
 const (
 	guardMagic   = "\xb7mcg"
 	guardVersion = 1
 	guardHead    = len(guardMagic) + 3 + 8
 	guardLen     = guardHead + len(Epoch{}) + 8
-	entryLen     = len(Hash{}) + 8 + 2
+	entryLen     = len(Hash{}) + 8 + 3
 )
 
-// Append appends the guard as an item's value, of 39 bytes and 26 for each key. A guard out of bounds panics: neither a
+// Append appends the guard as an item's value, of 39 bytes and 27 for each key. A guard out of bounds panics: neither a
 // Keeper nor DecodeGuard gave it.
 func (g *Guard) Append(dst []byte) []byte {
 	if g.check() != nil {
@@ -109,7 +110,7 @@ func (g *Guard) Append(dst []byte) []byte {
 		e := &g.Keys[i]
 		dst = append(dst, e.Hash[:]...)
 		dst = binary.BigEndian.AppendUint64(dst, e.Mark)
-		dst = append(dst, byte(e.Phase), byte(e.Copies))
+		dst = append(dst, byte(e.Phase), byte(e.Copies), e.Beat)
 	}
 	item := dst[start:]
 	binary.BigEndian.PutUint64(item[guardHead-8:], guardSum(item))
@@ -140,7 +141,7 @@ func DecodeGuard(value []byte) (Guard, error) {
 	for b := value[guardLen:]; len(b) > 0; b = b[entryLen:] {
 		g.Keys = append(g.Keys, Entry{
 			Hash: Hash(b), Mark: binary.BigEndian.Uint64(b[len(Hash{}):]),
-			Phase: Phase(b[entryLen-2]), Copies: int(b[entryLen-1]),
+			Phase: Phase(b[entryLen-3]), Copies: int(b[entryLen-2]), Beat: b[entryLen-1],
 		})
 	}
 	if err := g.check(); err != nil {

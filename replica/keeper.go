@@ -25,6 +25,7 @@ type Keeper struct {
 	since int64  // when an answer first showed the guard's epoch
 	seen  []seen // the guard's entries, in their order
 	wants []want // sorted by hash
+	likes []Hash // keys that this proxy wants to have copies, or to keep them; sorted
 }
 
 // seen is what is known of an entry beside what it says.
@@ -33,6 +34,8 @@ type seen struct {
 	mark    uint64
 	since   int64 // when an answer first showed it
 	cleaned bool  // Prep: its copies were deleted, at least Rules.Wait after since
+	beat    byte
+	beaten  int64 // when an answer first showed that
 }
 
 // want is what should become of a key.
@@ -68,9 +71,12 @@ func (k *Keeper) Polled(ans *Answer, sent, now int64) {
 	old := k.seen
 	k.seen = make([]seen, len(s.Guard.Keys))
 	for i, e := range s.Guard.Keys {
-		k.seen[i] = seen{hash: e.Hash, mark: e.Mark, since: now}
+		k.seen[i] = seen{hash: e.Hash, mark: e.Mark, since: now, beat: e.Beat, beaten: now}
 		if j := slices.IndexFunc(old, func(o seen) bool { return o.hash == e.Hash && o.mark == e.Mark }); j >= 0 {
 			k.seen[i] = old[j]
+			if e.Beat != old[j].beat {
+				k.seen[i].beat, k.seen[i].beaten = e.Beat, now
+			}
 		}
 	}
 	k.sight, k.cas, k.conn, k.spent = s, ans.CAS, ans.Conn, false
@@ -89,14 +95,32 @@ func (k *Keeper) fulfilled(w *want) bool {
 	return found && k.sight.Guard.Keys[at].Phase != Drain
 }
 
-// Promote asks for copies of a key, 1..MaxCopies, until it has some or Demote is called. A key's copies stay as many as they
+// Promote asks for copies of a key, 1..MaxCopies, until it has some or Demote or Release is called, and that it keep them until then. A key's copies stay as many as they
 // were when it was promoted.
 func (k *Keeper) Promote(h Hash, copies int) {
+	if at, found := k.likesAt(h); !found {
+		k.likes = slices.Insert(k.likes, at, h)
+	}
 	k.want(want{hash: h, copies: min(copies, k.rules.MaxCopies)})
 }
 
 // Demote asks that a key lose its copies. Of a key that has none it withdraws what Promote asked for.
-func (k *Keeper) Demote(h Hash, why Reason) { k.want(want{hash: h, reason: why}) }
+func (k *Keeper) Demote(h Hash, why Reason) {
+	k.Release(h)
+	k.want(want{hash: h, reason: why})
+}
+
+// Release says that this proxy does not need the key to have copies any more. It loses them when no proxy does.
+func (k *Keeper) Release(h Hash) {
+	if at, found := k.likesAt(h); found {
+		k.likes = slices.Delete(k.likes, at, at+1)
+	}
+	k.wants = slices.DeleteFunc(k.wants, func(w want) bool { return w.hash == h && w.copies > 0 })
+}
+
+func (k *Keeper) likesAt(h Hash) (at int, found bool) {
+	return slices.BinarySearchFunc(k.likes, h, func(a, b Hash) int { return bytes.Compare(a[:], b[:]) })
+}
 
 func (k *Keeper) want(w want) {
 	at, found := slices.BinarySearchFunc(k.wants, w.hash, func(w want, h Hash) int { return bytes.Compare(w.hash[:], h[:]) })

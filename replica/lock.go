@@ -9,7 +9,7 @@ func (w *Write) lock(a *Ask, ans *Answer) {
 	bit := uint32(1) << a.Host
 	next := Ask{Host: a.Host, TTL: lockTTL}
 	switch {
-	case ans.Result == NoAnswer, ans.Result == Unsent, ans.Result == Refused:
+	case ans.Result == NoAnswer, ans.Result == Unsent, ans.Result == Refused, ans.Result == Unsupported:
 		w.failed |= bit
 		return
 	case a.Do != DoLockRead && ans.Result == Done:
@@ -43,7 +43,7 @@ func (w *Write) release(a *Ask, ans *Answer) {
 	case ans.Result == NoAnswer, ans.Result == Unsent, ans.Result == Refused:
 		w.failed |= bit
 		return
-	case ans.Result == Missing, ans.Result == Done:
+	case ans.Result == Missing, ans.Result == Done, ans.Result == Unsupported:
 		w.clear(bit)
 		return
 	case a.Do != DoLockRead:

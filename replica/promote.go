@@ -10,7 +10,7 @@ const (
 	Cooled      Reason = iota // it is hot no more
 	WriteHot                  // it is written too often for copies to be worth it
 	Unreachable               // a backend that has a copy of it does not answer
-	Disowned                  // no proxy that promoted it seems to be left
+	Disowned                  // no proxy has said for a while that it is hot
 	Mismatched                // proxies with different rings share its home
 	SwitchedOff               // a new configuration replicates it no more
 )

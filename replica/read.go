@@ -37,7 +37,7 @@ type Read struct {
 // Start begins a read. host is where it should be read, Home or the place of a copy (see Choose); it is read there only if the
 // view allows that now, after the request was parsed.
 func (r *Read) Start(rules *Rules, t Target, v View, host int, now int64) {
-	*r = Read{rules: rules, target: t, view: v}
+	*r = Read{rules: rules, target: t, view: v, script: script{queue: r.script.queue[:0]}}
 	if host == Home || host >= min(v.Copies, t.Hosts) || !v.MayRead(now) {
 		r.toHome()
 		return
@@ -54,6 +54,9 @@ func (r *Read) Source() Source { return r.source }
 
 // Copy gives the copy and its client flags if Source is FromCopy. Its Value points into the answer that it came with.
 func (r *Read) Copy() (c Copy, flags uint32) { return r.copied, r.flags }
+
+// Leased says that the read has a lease, so that DoHome must ask as a fill needs it: mg k v f t c. Otherwise a plain get will do.
+func (r *Read) Leased() bool { return r.won }
 
 // Lost says that the copy's host did not answer.
 func (r *Read) Lost() bool { return r.lost }

@@ -34,6 +34,8 @@ const (
 	// disputeTTL is the seconds that a dispute lasts.
 	disputeTTL = 60
 	copyBytes  = 256 << 10
+	renew      = 10 * second
+	disowned   = 3 // renewals that did not come
 	// shortTTL: an item with no more seconds than this to live is not copied.
 	shortTTL = 2
 )
@@ -49,6 +51,9 @@ type Rules struct {
 	// Wait is T': for how many nanoseconds a phase must have been seen before the next; longer than every Lease by the
 	// clocks' drift. 1.01 Lease + 50 ms.
 	Wait int64
+	// Renew is how often, in nanoseconds, a proxy that wants a key to have copies says so in the guard, unless another one has; 10 s.
+	// Nobody having said so for three times that, whoever sees it demotes the key.
+	Renew int64
 	// MaxCopies is the most copies that this proxy asks for, 1..MaxCopies; MaxCopies.
 	MaxCopies int
 	// MaxValue is the longest value in bytes that is copied; 256 KiB.
@@ -68,6 +73,9 @@ func (r Rules) WithDefaults() Rules {
 	if r.Wait == 0 {
 		r.Wait = r.Lease + r.Lease/100 + 50*millisecond
 	}
+	if r.Renew == 0 {
+		r.Renew = renew
+	}
 	if r.MaxCopies == 0 {
 		r.MaxCopies = MaxCopies
 	}
@@ -80,7 +88,7 @@ func (r Rules) WithDefaults() Rules {
 // Validate checks r with its defaults set. The error is ErrRules.
 func (r Rules) Validate() error {
 	r = r.WithDefaults()
-	if r.Mode > Strict || r.Lease < 0 || r.Wait < r.Lease || r.MaxCopies < 1 || r.MaxCopies > MaxCopies || r.MaxValue < 0 {
+	if r.Mode > Strict || r.Lease < 0 || r.Wait < r.Lease || r.Renew < 0 || r.MaxCopies < 1 || r.MaxCopies > MaxCopies || r.MaxValue < 0 {
 		return ErrRules
 	}
 	return nil

@@ -16,6 +16,7 @@ type Kind uint8
 const (
 	Unseen   Kind = iota // nobody has looked
 	Lost                 // there is no guard
+	Unable               // nor can there be one: the backend takes no such items, from nobody
 	Unknowns             // an item that this build cannot read, and leaves alone
 	Broken               // an item that is no guard
 	Readable
@@ -27,6 +28,8 @@ func SeenIn(a *Answer, sent int64) (s Sight, ok bool) {
 	switch a.Result {
 	case Missing:
 		s.Kind = Lost
+	case Unsupported:
+		s.Kind = Unable
 	case Hit:
 		s.Incarnation = a.Flags
 		g, err := DecodeGuard(a.Value)
@@ -49,7 +52,7 @@ func (s *Sight) Foreign(r *Rules) bool { return s.Kind == Readable && s.Guard.Ri
 
 // Plain says that no key of the home is replicated, until the time that it gives: then Look need not be called.
 func (s *Sight) Plain(r *Rules) (until int64, ok bool) {
-	plain := s.Kind == Readable && len(s.Guard.Keys) == 0 &&
+	plain := s.Kind == Unable || s.Kind == Readable && len(s.Guard.Keys) == 0 &&
 		(s.Guard.State == Disputed || s.Guard.State == Normal && s.Guard.Ring == r.Ring)
 	return s.Sent + r.Lease, plain
 }
@@ -68,6 +71,10 @@ type View struct {
 func (s *Sight) Look(r *Rules, h Hash, now int64) View {
 	v := View{Phase: Unknown, Until: s.Sent + r.Lease, Incarnation: s.Incarnation}
 	if s.Kind == Unseen || now >= v.Until {
+		return v
+	}
+	if s.Kind == Unable {
+		v.Phase = None
 		return v
 	}
 	if s.Kind != Readable || s.Guard.State == Recov {

@@ -81,12 +81,18 @@ func (k *Keeper) next(epoch Epoch, now int64) Step {
 		g.State = Disputed
 	}
 	var changes []Change
+	renewed := false
 	for i := range old.Keys {
 		e := old.Keys[i]
-		if to, why := k.after(i, g.State, now); to != e.Phase {
+		to, why := k.after(i, g.State, now)
+		if to != e.Phase {
 			changes = append(changes, Change{Hash: e.Hash, From: e.Phase, To: to, Copies: e.Copies, Reason: why})
 			e.Phase, e.Mark = to, epoch.mark()
 			g = g.with(e)
+		} else if k.renews(i, now) {
+			e.Beat++
+			g = g.with(e)
+			renewed = true
 		}
 	}
 	for _, w := range k.wants {
@@ -99,7 +105,7 @@ func (k *Keeper) next(epoch Epoch, now int64) Step {
 			g = g.with(e)
 		}
 	}
-	if len(changes) == 0 && g.State == old.State {
+	if len(changes) == 0 && !renewed && g.State == old.State {
 		return Step{}
 	}
 	return k.store(&g, k.sight.Incarnation, changes)
@@ -117,6 +123,9 @@ func (k *Keeper) after(i int, state State, now int64) (Phase, Reason) {
 	if unwanted {
 		why = w.reason
 	}
+	if !unwanted && e.Phase == Active && k.disowned(i, now) {
+		unwanted, why = true, Disowned
+	}
 	unwanted = unwanted || state == Disputed
 	switch {
 	case e.Phase == Prep && unwanted:
@@ -131,6 +140,19 @@ func (k *Keeper) after(i int, state State, now int64) (Phase, Reason) {
 		return None, 0
 	}
 	return e.Phase, 0
+}
+
+// renews says whether it is time to say that the guard's i-th key is wanted.
+func (k *Keeper) renews(i int, now int64) bool {
+	e := &k.sight.Guard.Keys[i]
+	_, liked := k.likesAt(e.Hash)
+	return liked && e.Phase != Drain && now-k.seen[i].beaten >= k.rules.Renew
+}
+
+// disowned says that nobody seems to want the guard's i-th key any more.
+func (k *Keeper) disowned(i int, now int64) bool {
+	_, liked := k.likesAt(k.sight.Guard.Keys[i].Hash)
+	return !liked && now-k.seen[i].beaten >= disowned*k.rules.Renew
 }
 
 // clean is the step that deletes what an earlier activation left of a key that waits in Prep. Invariant 3: that is after the

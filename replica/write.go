@@ -73,7 +73,8 @@ func (s *script) Next() (a Ask, ok bool) {
 	if len(s.queue) == 0 {
 		return Ask{}, false
 	}
-	a, s.queue = s.queue[0], s.queue[1:]
+	a = s.queue[0]
+	s.queue = s.queue[:copy(s.queue, s.queue[1:])]
 	s.open++
 	return a, true
 }
