@@ -50,6 +50,7 @@ type Backend struct {
 	options atomic.Pointer[Options]
 	state   atomic.Uint32
 	fails   atomic.Int32 // consecutive connect errors and timeouts
+	connIDs atomic.Uint64
 	version atomic.Pointer[string]
 	keeper  atomic.Pointer[keeper]
 	stats   atomic.Pointer[statlines.Server]

@@ -19,6 +19,7 @@ type Completer interface {
 // A Call is one request on its way to a backend and back. Its owner sets Owner, sends it, and leaves it alone until its end.
 type Call struct {
 	Owner Completer // nil: nobody waits for the answer any more
+	Care  Care
 
 	conn     *conn // the one it was sent on last
 	verb     protocol.Verb
@@ -32,6 +33,19 @@ type Call struct {
 	deadline int64      // Loop time; 0: none
 	off, end uint64     // where the request lies in its conn's outgoing stream
 }
+
+// A Care says what becomes of a call that gets no answer.
+type Care uint8
+
+// The cares.
+const (
+	ForClient  Care = iota // a write's key goes into the journal; only what cannot have been carried out is sent again
+	Repeatable             // the same, but it does no harm if it is carried out twice, and so it is sent again if its conn breaks
+	Once                   // it is never sent again, and the journal does not hear of it
+)
+
+// ConnID names the conn that the call was sent on last: no other of the backend's ever has the same. It is there during Answer.
+func (c *Call) ConnID() uint64 { return c.conn.id }
 
 // Request is the request as it was sent; it is there during Answer, and valid until Answer returns.
 func (c *Call) Request() []byte { return c.conn.request(c) }

@@ -31,6 +31,7 @@ const (
 type conn struct {
 	p         *Pipeline
 	fd        int
+	id        uint64
 	tag       epoll.Tag
 	state     connState
 	deferred  bool // Flush is coming

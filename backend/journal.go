@@ -13,15 +13,18 @@ import (
 // A Journal holds the keys whose last write a server missed. While a key is in it nobody reads or writes it there (Pipeline.admit). It
 // is the server's, whatever pools use that, and outlives the Backends that do (Ledger).
 type Journal struct {
-	size atomic.Int64 // keys; read on the data path before anything is locked
+	size   atomic.Int64 // keys; read on the data path before anything is locked
+	latest atomic.Int64 // Loop time when a key last left; 0: none has
 
 	mu         sync.Mutex
-	debts      map[string]owed // guarded by mu: by key
-	queue      []*debt         // guarded by mu: debts for a keeper
-	keepers    []*keeper       // guarded by mu: who may pay them
-	missed     uint64          // guarded by mu
-	epoch      uint64          // guarded by mu: drop raises it; older debts count no more
-	overflowed bool            // guarded by mu: a write was missed for whose key there was no room
+	debts      map[string]owed     // guarded by mu: by key
+	queue      []*debt             // guarded by mu: debts for a keeper
+	keepers    []*keeper           // guarded by mu: who may pay them
+	missed     uint64              // guarded by mu
+	epoch      uint64              // guarded by mu: drop raises it; older debts count no more
+	overflowed bool                // guarded by mu: a write was missed for whose key there was no room
+	left       [2]map[string]int64 // guarded by mu: keys that were in it a short while ago, and when they were last (Loop time); the newer ones first
+	turned     int64               // guarded by mu: when the newer ones began
 }
 
 // owed is what the journal knows of a key.
@@ -88,7 +91,7 @@ func (j *Journal) add(b *Backend, key []byte, confirm int, now int64) (*debt, bo
 }
 
 // settle ends a debt, and says whether the keeper has another one of the key instead.
-func (j *Journal) settle(d *debt) (more bool) {
+func (j *Journal) settle(d *debt, now int64) (more bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if d.epoch != j.epoch {
@@ -107,8 +110,42 @@ func (j *Journal) settle(d *debt) (more bool) {
 	default:
 		delete(j.debts, d.key)
 		j.size.Store(int64(len(j.debts)))
+		j.remember(d.key, now)
 		if len(j.debts) == 0 {
 			j.debts = nil // an outage's map is let go
+		}
+	}
+	return false
+}
+
+// remember notes that a key has left.
+func (j *Journal) remember(key string, now int64) {
+	if j.left[0] == nil || now-j.turned > leftFor {
+		j.left[1], j.left[0], j.turned = j.left[0], make(map[string]int64), now
+		if now-j.latest.Load() > leftFor {
+			j.left[1] = nil
+		}
+	}
+	j.left[0][key] = now
+	j.latest.Store(now)
+}
+
+// leftFor is how long a key that has left is remembered at least.
+const leftFor = int64(30 * time.Second)
+
+// doubts says whether a key is in the journal, or was since a Loop time, at most leftFor ago.
+func (j *Journal) doubts(key []byte, since int64) bool {
+	if j.size.Load() == 0 && (j.latest.Load() == 0 || j.latest.Load() < since) {
+		return false
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if _, in := j.debts[string(key)]; in {
+		return true
+	}
+	for _, left := range j.left {
+		if at, found := left[string(key)]; found && at >= since {
+			return true
 		}
 	}
 	return false
@@ -248,11 +285,11 @@ func AppendDelete(dst, key []byte) []byte {
 }
 
 // Answer takes the answer to a journalled delete.
-func (d *debt) Answer(_ *Call, r *protocol.Response, _ []byte) error {
+func (d *debt) Answer(c *Call, r *protocol.Response, _ []byte) error {
 	switch r.Status {
 	case protocol.StatusDeleted, protocol.StatusNotFound, protocol.StatusOK:
 		if d.confirm--; d.confirm == 0 {
-			if d.j.settle(d) {
+			if d.j.settle(d, c.conn.p.loop.Now) {
 				d.j.kick()
 			}
 			return nil

@@ -3,6 +3,7 @@ package backend
 import (
 	"bytes"
 	"slices"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -45,10 +46,29 @@ func (p *Pipeline) Deadline() int64 { return p.loop.Now + int64(p.Backend.Option
 
 // SendBy is Send for a request that has waited already: it must be answered by deadline, a Loop time.
 func (p *Pipeline) SendBy(c *Call, req *protocol.Request, affinity uint32, deadline int64) *Error {
-	cn, err := p.admit(req.Verb, req.Key, affinity)
+	cn, err := p.admit(req.Verb.IsWrite() && c.Care != Once, req.Key, affinity)
 	if err != nil {
 		return err
 	}
+	p.sendOn(cn, c, req, affinity, deadline)
+	return nil
+}
+
+// SendOn is SendBy for a call that is of use on one conn alone: the one of that ConnID. It is sent Once.
+func (p *Pipeline) SendOn(id uint64, c *Call, req *protocol.Request, deadline int64) *Error {
+	c.Care = Once
+	for _, cn := range p.conns {
+		if cn != nil && cn.id == id && p.Backend.State() == StateUp && cn.calls.n < p.Backend.Options().MaxPending {
+			p.sendOn(cn, c, req, 0, deadline)
+			return nil
+		}
+	}
+	why := &Error{Backend: p.Backend.Name, Err: ErrClosed}
+	p.Figures.failed(why)
+	return why
+}
+
+func (p *Pipeline) sendOn(cn *conn, c *Call, req *protocol.Request, affinity uint32, deadline int64) {
 	c.verb, c.shape = req.Verb, req.Verb.Shape()
 	c.keyLen = 0
 	if c.shape == protocol.ShapeValue {
@@ -59,13 +79,12 @@ func (p *Pipeline) SendBy(c *Call, req *protocol.Request, affinity uint32, deadl
 	cn.out = p.loop.Buffers.Grow(cn.out, 160+len(req.Keys)+len(req.RawKey)+len(req.Key)+len(req.MetaFlags)+len(req.Arg)+len(req.Value))
 	cn.out = protocol.AppendRequest(cn.out, req)
 	cn.enqueue(c, off)
-	return nil
 }
 
 // SendKeys sends a retrieval of several keys: line is the whole request, CRLF included. The caller has asked Blocked
 // about each key.
 func (p *Pipeline) SendKeys(c *Call, verb protocol.Verb, line []byte, affinity uint32) *Error {
-	cn, err := p.admit(verb, nil, affinity)
+	cn, err := p.admit(verb.IsWrite(), nil, affinity)
 	if err != nil {
 		return err
 	}
@@ -75,6 +94,12 @@ func (p *Pipeline) SendKeys(c *Call, verb protocol.Verb, line []byte, affinity u
 	cn.out = p.loop.Buffers.Append(cn.out, line)
 	cn.enqueue(c, off)
 	return nil
+}
+
+// Doubted says whether a key is Blocked, or was within the last patience: then what stands of it elsewhere may be older than its
+// writes that failed here.
+func (p *Pipeline) Doubted(key []byte, patience time.Duration) bool {
+	return p.Backend.journal.doubts(key, p.loop.Now-int64(patience))
 }
 
 // Blocked says whether a key must not be read or written at present, because a write to it is unsettled.
@@ -88,14 +113,14 @@ func (p *Pipeline) prepare(c *Call, affinity uint32, deadline int64) {
 	p.Figures.Requests[c.verb]++
 }
 
-// admit gives the conn for a request, or says why there is none; a write that is turned away is journalled.
-func (p *Pipeline) admit(v protocol.Verb, key []byte, affinity uint32) (*conn, *Error) {
+// admit gives the conn for a request, or says why there is none. A write that is turned away is journalled.
+func (p *Pipeline) admit(write bool, key []byte, affinity uint32) (*conn, *Error) {
 	b := p.Backend
 	var why *Error
 	switch s := b.State(); {
 	case key != nil && b.journal.has(key):
 		p.Figures.failed(b.waits)
-		if v.IsWrite() {
+		if write {
 			b.journal.refuse(key, p.loop.Now, 2*b.Options().Timeout) // twice: a busy loop may be late
 		}
 		return nil, b.waits // and in the journal it is
@@ -111,7 +136,7 @@ func (p *Pipeline) admit(v protocol.Verb, key []byte, affinity uint32) (*conn, *
 		why = err
 	}
 	p.Figures.failed(why)
-	if v.IsWrite() {
+	if write {
 		if owed := b.missed(key, 1, p.loop.Now); owed != nil {
 			b.journal.leave(owed, 0)
 		}
@@ -142,7 +167,7 @@ func (p *Pipeline) open(i int) (*conn, *Error) {
 	if errno != 0 && errno != unix.EINPROGRESS {
 		return nil, p.noConn(errno)
 	}
-	cn := &conn{p: p, fd: fd, state: connOpen}
+	cn := &conn{p: p, fd: fd, id: p.Backend.connIDs.Add(1), state: connOpen}
 	want := epoll.In
 	if errno == unix.EINPROGRESS {
 		cn.state = connConnecting
@@ -207,7 +232,7 @@ func (p *Pipeline) sendInternal(cn *conn, owner Completer, build func([]byte) ([
 // the caller's to place.
 func (p *Pipeline) fail(call *Call, req []byte, why *Error, confirm int) (owed *debt) {
 	p.Figures.failed(why)
-	if call.verb.IsWrite() && !call.internal {
+	if call.verb.IsWrite() && !call.internal && call.Care != Once {
 		if n, err := protocol.ParseRequest(req, &p.request); err == nil && n > 0 {
 			owed = p.Backend.missed(p.request.Key, confirm, p.loop.Now)
 		}
@@ -219,10 +244,10 @@ func (p *Pipeline) fail(call *Call, req []byte, why *Error, confirm int) (owed *
 // mayRetry says whether a call whose conn broke may be sent once more: a read of which nothing came back, or anything of
 // which nothing was sent. Its time must not be over.
 func (p *Pipeline) mayRetry(call *Call, req []byte, sent bool) bool {
-	if p.closed || call.internal || call.retried || call.begun || call.deadline <= p.loop.Now {
+	if p.closed || call.internal || call.Care == Once || call.retried || call.begun || call.deadline <= p.loop.Now {
 		return false
 	}
-	if !sent {
+	if !sent || call.Care == Repeatable {
 		return true
 	}
 	return call.verb.IsRead() && !leavesMark(call.verb, req, &p.request)

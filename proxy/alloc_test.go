@@ -84,6 +84,7 @@ func (k *cannedKernel) Connect(epoll.Address) (int, unix.Errno) { return backend
 func (k *cannedKernel) Connected(int) unix.Errno                { return 0 }
 func (k *cannedKernel) Close(int)                               {}
 func (k *cannedKernel) Now() int64                              { return k.now }
+func (k *cannedKernel) Elapsed() int64                          { return k.Now() }
 func (k *cannedKernel) Wake()                                   {}
 func (k *cannedKernel) Release()                                {}
 

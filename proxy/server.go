@@ -13,6 +13,7 @@ import (
 
 	"mcproxy/backend"
 	"mcproxy/internal/budget"
+	"mcproxy/internal/epoll"
 	"mcproxy/internal/tally"
 	"mcproxy/pool"
 )
@@ -22,7 +23,8 @@ type Server struct {
 	// Immutable after New.
 	cfg       Config
 	log       *zap.Logger
-	epoch     time.Time // what the loops' clocks count from
+	epoch     time.Time // what the loops' clock counts from
+	clock     *epoll.Clock
 	pools     []*pool.Shared
 	shares    [][]float64 // by pool and backend: of the keys
 	routes    *routeTable
@@ -47,6 +49,7 @@ type Server struct {
 // requests.
 func New(cfg Config, log *zap.Logger) (*Server, error) {
 	s := &Server{cfg: cfg.withDefaults(), log: log, epoch: time.Now(), stopping: make(chan struct{}), addresses: make(chan *tally.Addresses, 1)}
+	s.clock = epoll.NewClock(s.epoch)
 	if len(cfg.Listeners) == 0 {
 		return nil, errors.New("no listeners")
 	}

@@ -46,7 +46,7 @@ const (
 )
 
 func newWorker(s *Server) (*worker, error) {
-	k, err := epoll.NewLinux(s.epoch)
+	k, err := epoll.NewLinux(s.clock)
 	if err != nil {
 		return nil, err
 	}

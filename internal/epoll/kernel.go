@@ -46,6 +46,8 @@ type Kernel interface {
 
 	// Now is a monotonic clock in nanoseconds.
 	Now() int64
+	// Elapsed is Clock.Elapsed: Now, and what the machine slept through.
+	Elapsed() int64
 	// Wake makes a present or the next Wait return; any goroutine may call it.
 	Wake()
 	// Release frees what the kernel holds for the loop; nothing else may be called afterwards.

@@ -19,15 +19,15 @@ type Linux struct {
 	raw    [maxEvents]unix.EpollEvent
 	woken  atomic.Bool
 	lively bool // the last wait brought something
-	start  time.Time
+	clock  *Clock
 }
 
 // wakeTag marks the wake-up descriptor's events; a Loop's own tags never reach it.
 const wakeTag = ^uint64(0)
 
-// NewLinux opens an epoll instance and its wake-up descriptor. Its clock counts from epoch; loops that compare times share
-// one.
-func NewLinux(epoch time.Time) (*Linux, error) {
+// NewLinux opens an epoll instance and its wake-up descriptor. Loops that compare times share
+// a clock.
+func NewLinux(clock *Clock) (*Linux, error) {
 	epfd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
 		return nil, fmt.Errorf("epoll_create1: %w", err)
@@ -37,7 +37,7 @@ func NewLinux(epoch time.Time) (*Linux, error) {
 		unix.Close(epfd)
 		return nil, fmt.Errorf("eventfd: %w", err)
 	}
-	k := &Linux{epfd: epfd, wakefd: wakefd, start: epoch}
+	k := &Linux{epfd: epfd, wakefd: wakefd, clock: clock}
 	if err := k.Add(wakefd, wakeTag, In); err != nil {
 		k.Release()
 		return nil, err
@@ -225,7 +225,10 @@ func (k *Linux) Connected(fd int) unix.Errno {
 func (k *Linux) Close(fd int) { unix.Close(fd) }
 
 // Now is nanoseconds since the epoch.
-func (k *Linux) Now() int64 { return int64(time.Since(k.start)) }
+func (k *Linux) Now() int64 { return k.clock.Now() }
+
+// Elapsed is the clock's.
+func (k *Linux) Elapsed() int64 { return k.clock.Elapsed() }
 
 // Wake writes the eventfd, once for any number of calls between two Waits.
 func (k *Linux) Wake() {

@@ -11,7 +11,7 @@ import (
 // TestWaitAfterEvents has a kernel whose last wait brought something, so that it waits in a way of its own at first, and looks that
 // it waits as long as ever, still hears of events and wake-ups, and does not keep the collector from its work.
 func TestWaitAfterEvents(t *testing.T) {
-	k, err := NewLinux(time.Now())
+	k, err := NewLinux(NewClock(time.Now()))
 	if err != nil {
 		t.Fatal(err)
 	}

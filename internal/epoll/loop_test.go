@@ -19,7 +19,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // start runs a loop over the real kernel for the time of the test.
 func start(t *testing.T) *epoll.Loop {
 	t.Helper()
-	k, err := epoll.NewLinux(time.Now())
+	k, err := epoll.NewLinux(epoll.NewClock(time.Now()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -123,7 +123,7 @@ func TestConcurrentConnects(t *testing.T) {
 		}
 		var all sync.WaitGroup
 		for range 4 {
-			k, err := epoll.NewLinux(time.Now())
+			k, err := epoll.NewLinux(epoll.NewClock(time.Now()))
 			if err != nil {
 				t.Fatal(err)
 			}

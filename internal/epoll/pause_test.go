@@ -75,7 +75,7 @@ func TestPause(t *testing.T) {
 
 // TestPauseEnds has the real kernel sleep.
 func TestPauseEnds(t *testing.T) {
-	k, err := epoll.NewLinux(time.Now())
+	k, err := epoll.NewLinux(epoll.NewClock(time.Now()))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -404,6 +404,9 @@ func (k *Kernel) Close(fd int) {
 // Now is the net's time.
 func (k *Kernel) Now() int64 { return k.net.now }
 
+// Elapsed is Now: a simulated machine never sleeps.
+func (k *Kernel) Elapsed() int64 { return k.net.now }
+
 // Wake makes the loop turn.
 func (k *Kernel) Wake() { k.woken = true }
 
