@@ -35,11 +35,16 @@ type source struct {
 	hotKeys  []proxy.HotKeys
 	err      error
 	released []string // "pool/backend"
+	lookup   func(key string) (*proxy.KeyReport, error)
 }
 
 func (s *source) Ready() bool { return s.ready }
 
 func (s *source) Snapshot(context.Context) (proxy.Snapshot, error) { return s.snapshot, s.err }
+
+func (s *source) Lookup(_ context.Context, key []byte) (*proxy.KeyReport, error) {
+	return s.lookup(string(key))
+}
 
 func (s *source) HotKeys() []proxy.HotKeys { return s.hotKeys }
 
@@ -96,16 +101,22 @@ func figures() proxy.Snapshot {
 	}
 }
 
-func newServer(s *source) *admin.Server {
+func newServer(s *source) *admin.Server { return newServerOf(s) }
+
+func newServerOf(s admin.Source) *admin.Server {
 	return admin.New(s, admin.Build{Version: "v1.2.3", GoVersion: "go1.26"}, zap.NewNop())
 }
 
 // ask sends one request to the endpoints of a loopback address.
 func ask(s *source, method, target, host string) *http.Response {
+	return askServer(newServer(s), method, target, host)
+}
+
+func askServer(server *admin.Server, method, target, host string) *http.Response {
 	req := httptest.NewRequest(method, target, nil)
 	req.Host = host
 	w := httptest.NewRecorder()
-	newServer(s).Handler(true).ServeHTTP(w, req)
+	server.Handler(true).ServeHTTP(w, req)
 	return w.Result()
 }
 
@@ -217,12 +228,6 @@ func TestMetricsWithoutSnapshot(t *testing.T) {
 }
 
 func TestEndpoints(t *testing.T) {
-	const list = "mcproxy\n\n" +
-		"/metrics      figures for Prometheus\n" +
-		"/healthz      the process runs\n" +
-		"/readyz       clients are accepted\n" +
-		"/api/hotkeys  the heaviest and the largest keys, as JSON; ?pool=POOL\n" +
-		"/api/release  POST ?pool=POOL&backend=BACKEND lets a held backend come back\n"
 	tests := []struct {
 		name           string
 		ready          bool
@@ -238,9 +243,10 @@ func TestEndpoints(t *testing.T) {
 		{"no host", true, "GET", "/healthz", "", 200, "ok\n"},
 		{"other loopback", true, "GET", "/healthz", "127.8.8.8", 200, "ok\n"},
 		{"capitals", true, "GET", "/healthz", "LocalHost.", 200, "ok\n"},
-		{"list", true, "GET", "/", "localhost", 200, list},
 		{"unknown", true, "GET", "/debug/pprof/", "localhost", 404, "404 page not found\n"},
 		{"post", true, "POST", "/healthz", "localhost", 405, "only GET and HEAD are answered here\n"},
+		{"put a key", true, "PUT", "/api/lookup?key=k", "localhost", 405, "only GET, HEAD and POST are answered here\n"},
+		{"rebound lookup", true, "POST", "/api/lookup?key=k", "evil.example", 403, "ask for localhost, 127.0.0.1 or [::1]: this address is the machine's own\n"},
 		{"delete", true, "DELETE", "/", "localhost", 405, "only GET and HEAD are answered here\n"},
 		{"rebound name", true, "GET", "/metrics", "evil.example:9151", 403, "ask for localhost, 127.0.0.1 or [::1]: this address is the machine's own\n"},
 		{"rebound lookalike", true, "GET", "/healthz", "localhost.evil.example", 403, "ask for localhost, 127.0.0.1 or [::1]: this address is the machine's own\n"},

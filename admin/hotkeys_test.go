@@ -249,17 +249,24 @@ func TestHotKeysDoc(t *testing.T) {
 // document.
 func holdBlock(t *testing.T, file, fence, want string) string {
 	t.Helper()
+	return holdBlockBelow(t, file, "", fence, want)
+}
+
+// holdBlockBelow is holdBlock for the first block below a line.
+func holdBlockBelow(t *testing.T, file, line, fence, want string) string {
+	t.Helper()
 	doc, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	head, rest, found := strings.Cut(string(doc), "\n"+fence)
+	above, below, there := strings.Cut(string(doc), line)
+	head, rest, found := strings.Cut(below, "\n"+fence)
 	got, tail, closed := strings.Cut(rest, "```\n")
-	if !found || !closed {
-		t.Fatalf("%s has no block %q", file, fence)
+	if !there || !found || !closed {
+		t.Fatalf("%s has no block %q below %q", file, fence, line)
 	}
 	if *update {
-		if err := os.WriteFile(file, []byte(head+"\n"+fence+want+"```\n"+tail), 0o644); err != nil {
+		if err := os.WriteFile(file, []byte(above+line+head+"\n"+fence+want+"```\n"+tail), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	} else if diff := cmp.Diff(want, got); diff != "" {

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -27,6 +28,8 @@ type Source interface {
 	HotKeys() []proxy.HotKeys
 	// Release lets a held backend come back, and says whether it was held.
 	Release(pool, backend string) bool
+	// Lookup finds out about a key, or says why it is none.
+	Lookup(ctx context.Context, key []byte) (*proxy.KeyReport, error)
 }
 
 // Build says which program this is.
@@ -37,9 +40,12 @@ type Build struct {
 
 // A Server answers about one Source.
 type Server struct {
-	source  Source
-	metrics http.Handler
-	log     *zap.Logger
+	source   Source
+	build    Build
+	metrics  http.Handler
+	log      *zap.Logger
+	recorder *recorder
+	page     page
 }
 
 // Bounds of what one client of the endpoints can take.
@@ -58,11 +64,14 @@ const (
 func New(source Source, build Build, log *zap.Logger) *Server {
 	return &Server{
 		source: source,
+		build:  build,
 		metrics: promhttp.HandlerFor(registry(source, build), promhttp.HandlerOpts{
 			ErrorLog:            zap.NewStdLog(log),
 			MaxRequestsInFlight: maxScrapes,
 		}),
-		log: log,
+		log:      log,
+		recorder: newRecorder(source, log),
+		page:     newPage(),
 	}
 }
 
@@ -88,7 +97,16 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 			_ = server.Close()
 		}
 	})
+	recording, stopRecording := context.WithCancel(ctx)
+	defer stopRecording()
+	recorded := make(chan struct{})
+	go func() { // ends with ctx, or with Serve, which waits for it
+		defer close(recorded)
+		s.recorder.run(recording)
+	}()
 	err := server.Serve(ln)
+	stopRecording()
+	<-recorded
 	if stop() { // Serve ended by itself
 		_ = server.Close()
 		return fmt.Errorf("admin: %w", err)
@@ -112,37 +130,39 @@ func (s *Server) Handler(loopbackOnly bool) http.Handler {
 			say(w, http.StatusServiceUnavailable, "not ready")
 		}
 	})
+	mux.HandleFunc("/api/status", s.status)
+	mux.HandleFunc("/api/history", s.getHistory)
 	mux.HandleFunc("/api/hotkeys", s.hotKeys)
+	mux.HandleFunc(lookupPath, s.lookup)
 	mux.HandleFunc(releasePath, s.release)
-	mux.HandleFunc("/{$}", func(w http.ResponseWriter, _ *http.Request) {
-		say(w, http.StatusOK, "mcproxy\n\n"+
-			"/metrics      figures for Prometheus\n"+
-			"/healthz      the process runs\n"+
-			"/readyz       clients are accepted\n"+
-			"/api/hotkeys  the heaviest and the largest keys, as JSON; ?pool=POOL\n"+
-			"/api/release  POST ?pool=POOL&backend=BACKEND lets a held backend come back")
-	})
+	mux.HandleFunc("/{$}", s.root)
 	return guard(mux, loopbackOnly)
 }
 
-// releasePath is the only one that changes something, and is posted to.
-const releasePath = "/api/release"
+// The paths that are posted to: the first changes something, and takes nothing but POST; the other may get its key by POST.
+const (
+	releasePath = "/api/release"
+	lookupPath  = "/api/lookup"
+)
 
-// guard lets only reads through, but for one path, and only from those who know that they talk to this machine. What changes
+// guard lets only reads through, but for these paths, and only from those who know that they talk to this machine. What changes
 // something must not come from another site's page (http.CrossOriginProtection): browsers let pages post anywhere.
 func guard(next http.Handler, loopbackOnly bool) http.Handler {
 	origin := http.NewCrossOriginProtection()
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		w.Header().Set("Cache-Control", "no-store")
-		posted := req.URL.Path == releasePath
+		methods, told := []string{"GET", "HEAD"}, "only GET and HEAD are answered here"
+		switch req.URL.Path {
+		case releasePath:
+			methods, told = []string{"POST"}, "only POST is answered here"
+		case lookupPath:
+			methods, told = []string{"GET", "HEAD", "POST"}, "only GET, HEAD and POST are answered here"
+		}
 		switch {
-		case posted && req.Method != http.MethodPost:
-			w.Header().Set("Allow", "POST")
-			say(w, http.StatusMethodNotAllowed, "only POST is answered here")
-		case !posted && req.Method != http.MethodGet && req.Method != http.MethodHead:
-			w.Header().Set("Allow", "GET, HEAD")
-			say(w, http.StatusMethodNotAllowed, "only GET and HEAD are answered here")
+		case !slices.Contains(methods, req.Method):
+			w.Header().Set("Allow", strings.Join(methods, ", "))
+			say(w, http.StatusMethodNotAllowed, told)
 		case loopbackOnly && !loopbackHost(req.Host):
 			say(w, http.StatusForbidden, "ask for localhost, 127.0.0.1 or [::1]: this address is the machine's own")
 		case origin.Check(req) != nil:

@@ -98,8 +98,9 @@ type Exchange struct {
 	Done, Reads, Unsure bool
 	// Cold must be set by whoever sets Held, Kept, Claim or Body. Lent says that Held is a part of another buffer.
 	Cold, Lent bool
-	// Alone keeps a get from sharing a fetch with others: its client has unanswered writes. Set it before the exchange is begun.
-	Alone bool
+	// Alone keeps a get from sharing a fetch with others: its client has unanswered writes. Blunt has failures told as errors, whatever the
+	// pool's OnError says. Set them before the exchange is begun.
+	Alone, Blunt bool
 	// Waits is set by Do: what the client asks later must not be begun before this exchange is finished.
 	Waits        bool
 	quiet, again bool // again: begun a second time
@@ -217,14 +218,14 @@ func (x *Exchange) Fail(_ *backend.Call, req []byte, err *backend.Error) {
 func (p *Pool) fail(x *Exchange, req *protocol.Request, err *backend.Error) {
 	p.Figures.Failures++
 	p.Figures.Told(req.Verb, tally.Failed, 1)
-	p.answer = p.appendFailure(p.answer[:0], req, err)
+	p.answer = p.appendFailure(p.answer[:0], x.Blunt, req, err)
 	x.To.Finish(x, p.answer)
 }
 
 // appendFailure appends what a client is told about a request of one key that no backend answered.
-func (p *Pool) appendFailure(dst []byte, req *protocol.Request, err *backend.Error) []byte {
+func (p *Pool) appendFailure(dst []byte, blunt bool, req *protocol.Request, err *backend.Error) []byte {
 	overloaded := err.Err == backend.ErrOverloaded
-	if p.Shared.Config.OnError == OnErrorMiss && !overloaded {
+	if p.Shared.Config.OnError == OnErrorMiss && !overloaded && !blunt {
 		return protocol.AppendMiss(dst, req)
 	}
 	if req.NoReply && !req.Verb.IsMeta() {

@@ -2,6 +2,7 @@ package protocol
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -26,4 +27,31 @@ func EscapeKey(key string) string {
 		key = key[n:]
 	}
 	return b.String()
+}
+
+// UnescapeKey gives the key that EscapeKey wrote as text. ok is false if that cannot have been: a backslash is followed by neither
+// another one nor x and two hex digits.
+func UnescapeKey(text string) (key string, ok bool) {
+	var b strings.Builder
+	for {
+		plain, rest, found := strings.Cut(text, `\`)
+		b.WriteString(plain)
+		if !found {
+			return b.String(), true
+		}
+		switch {
+		case strings.HasPrefix(rest, `\`):
+			b.WriteByte('\\')
+			text = rest[1:]
+		case len(rest) >= 3 && rest[0] == 'x':
+			n, err := strconv.ParseUint(rest[1:3], 16, 8)
+			if err != nil {
+				return "", false
+			}
+			b.WriteByte(byte(n))
+			text = rest[3:]
+		default:
+			return "", false
+		}
+	}
 }

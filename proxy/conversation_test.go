@@ -103,6 +103,13 @@ func (p *play) start() {
 // serve runs a proxy for the time of the test and gives its first listener's address.
 func serve(t *testing.T, cfg proxy.Config) string {
 	t.Helper()
+	_, addr := serveServer(t, cfg)
+	return addr
+}
+
+// serveServer is serve, and gives the server too.
+func serveServer(t *testing.T, cfg proxy.Config) (*proxy.Server, string) {
+	t.Helper()
 	srv, err := proxy.New(cfg, zap.NewNop())
 	if err != nil {
 		t.Fatal(err)
@@ -116,7 +123,7 @@ func serve(t *testing.T, cfg proxy.Config) string {
 			t.Errorf("Serve: %v", err)
 		}
 	})
-	return srv.Addrs()[0].String()
+	return srv, srv.Addrs()[0].String()
 }
 
 func (p *play) run(text string) {

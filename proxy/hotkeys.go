@@ -84,6 +84,9 @@ func keyName(key string, hash uint64, hidden bool) string {
 // EscapeKey writes a key for people, as protocol.EscapeKey does.
 func EscapeKey(key string) string { return protocol.EscapeKey(key) }
 
+// UnescapeKey reads what EscapeKey writes, as protocol.UnescapeKey does.
+func UnescapeKey(text string) (key string, ok bool) { return protocol.UnescapeKey(text) }
+
 // HotKeys gives what the last window showed of each pool whose keys are watched.
 func (s *Server) HotKeys() []HotKeys {
 	var all []HotKeys

@@ -151,6 +151,8 @@ var house = []archtest.Row{
 	// These rules, and real memcached processes.
 	{Package: "internal/archtest"},
 	{Package: "internal/memcachedtest", Uses: []string{"golang.org/x/sys/unix"}},
+	// A headless Chromium, for tests of pages.
+	{Package: "internal/chrometest"},
 	// Real proxies over real memcacheds that break all the time, and what clients saw, judged. Tests only. Package e2e judges answers
 	// one by one; this judges histories.
 	{Package: "internal/chaos"},
@@ -159,7 +161,7 @@ var house = []archtest.Row{
 }
 
 // testPackages may be imported by tests, and by each other.
-var testPackages = []string{"internal/archtest", "internal/memcachedtest", "internal/simnet", "internal/history", "internal/chaos", "internal/e2e"}
+var testPackages = []string{"internal/archtest", "internal/memcachedtest", "internal/chrometest", "internal/simnet", "internal/history", "internal/chaos", "internal/e2e"}
 
 // vague names say nothing of what is inside.
 var vague = []string{"util", "utils", "common", "helper", "helpers", "types", "errors", "metrics", "misc", "base"}
