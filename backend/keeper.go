@@ -49,7 +49,9 @@ func (b *Backend) Keep(loop *epoll.Loop) {
 	b.keeper.Store(k)
 	b.journal.hire(k)
 	k.probe()
-	k.kick() // there may be debts from before
+	if keys, _ := b.Journal(); keys > 0 { // from before
+		k.kick()
+	}
 }
 
 // Unkeep ends the keeper and its conn; call it from the keeper's loop. What the journal holds stays there.
