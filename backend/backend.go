@@ -108,6 +108,7 @@ func (b *Backend) Options() *Options { return b.options.Load() }
 func (b *Backend) SetOptions(o Options) {
 	o = o.WithDefaults()
 	b.options.Store(&o)
+	b.kick()
 }
 
 // State is the backend's present state.

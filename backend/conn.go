@@ -34,6 +34,7 @@ type conn struct {
 	id        uint64
 	tag       epoll.Tag
 	state     connState
+	surplus   bool // no new calls; it ends when those that it has are answered
 	deferred  bool // Flush is coming
 	wantOut   bool // the kernel's buffer was full; Flush waits for Out
 	connectBy int64
@@ -154,7 +155,7 @@ func (c *conn) read() {
 		if c.calls.n == 0 {
 			c.stalled = 0
 		}
-		if c.state == connAside && c.calls.n == 0 {
+		if (c.state == connAside || c.surplus) && c.calls.n == 0 {
 			c.fail(ErrClosed) // all that was owed is paid; a new conn has taken its place
 			return
 		}

@@ -19,12 +19,13 @@ type Pipeline struct {
 
 	loop     *epoll.Loop
 	alarm    *epoll.Alarm
-	conns    []*conn // Options.Connections of them; nil: not open
-	aside    []*conn
+	conns    []*conn           // Options.Connections of them; nil: not open
+	aside    []*conn           // that get no new calls
 	response protocol.Response // what conns parse into
 	request  protocol.Request  // scratch for requests that failed
 	free     []*Call           // for internal calls, and for places in a stream that nobody waits for any more
 	private  bool              // the keeper's own: its calls are not admitted, and a probe tells whether the backend is up
+	owners   int               // besides the first: Close is theirs too
 	closed   bool
 }
 
@@ -33,6 +34,20 @@ func NewPipeline(b *Backend, loop *epoll.Loop) *Pipeline {
 	p := &Pipeline{Backend: b, loop: loop, conns: make([]*conn, b.Options().Connections)}
 	p.alarm = loop.NewAlarm(p)
 	return p
+}
+
+// Pipelines gives loop a pipeline to each backend. Those of former that go to one of them are shared: see Share.
+func Pipelines(backends []*Backend, former []*Pipeline, loop *epoll.Loop) []*Pipeline {
+	all := make([]*Pipeline, len(backends))
+	for i, b := range backends {
+		if j := slices.IndexFunc(former, func(p *Pipeline) bool { return p.Backend == b }); j >= 0 {
+			all[i] = former[j].Share()
+			all[i].Adapt()
+		} else {
+			all[i] = NewPipeline(b, loop)
+		}
+	}
+	return all
 }
 
 // Send sends a request of one key, or of none. affinity picks the conn: requests that must stay in order have the same. An
@@ -335,8 +350,17 @@ func (p *Pipeline) Conns() (conns, pending int) {
 	return conns, pending
 }
 
-// Close ends all conns for good; calls on them fail, and so do later ones.
+// Share adds an owner: one more must call Close.
+func (p *Pipeline) Share() *Pipeline {
+	p.owners++
+	return p
+}
+
+// Close, by the last owner, ends all conns for good; calls on them fail, and so do later ones.
 func (p *Pipeline) Close() {
+	if p.owners--; p.owners >= 0 {
+		return
+	}
 	p.closed = true
 	p.hangUp()
 	p.alarm.Remove()
@@ -371,13 +395,11 @@ func (p *Pipeline) Adapt() {
 	for _, cn := range surplus {
 		switch {
 		case cn == nil:
-		case cn.state == connConnecting, cn.calls.n == 0:
+		case cn.calls.n == 0:
 			cn.fail(ErrClosed)
 		default:
-			cn.state = connAside
-			cn.asideBy = p.loop.Now + int64(15*p.Backend.Options().StallTimeout)
+			cn.surplus = true
 			p.aside = append(p.aside, cn)
-			p.alarm.Set(cn.asideBy)
 		}
 	}
 }

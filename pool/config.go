@@ -2,6 +2,8 @@ package pool
 
 import (
 	"fmt"
+	"math"
+	"reflect"
 	"time"
 
 	"mcproxy/backend"
@@ -26,6 +28,23 @@ type Config struct {
 	AllowFlushAll bool // flush_all is sent to every backend; otherwise it is refused
 
 	Backend backend.Options // the same for every backend of the pool
+}
+
+// Interim gives the configuration by which a pool must live until every request has ended that was begun under former (nil: in no pool
+// of this name). ok is false if it may live by c at once. A request that was begun where values are not split takes a manifest for a
+// client's value; so no value may be split before the last of them has its answer.
+func (c *Config) Interim(former *Config) (interim Config, ok bool) {
+	if !c.Split.Enabled || former != nil && former.Split.Enabled {
+		return Config{}, false
+	}
+	interim = *c
+	interim.Split.Threshold = math.MaxInt
+	return interim, true
+}
+
+// WatchedAs says whether the pool's hot keys are those of former still: the same things are watched for, and counted in the same way.
+func (c *Config) WatchedAs(former *Config) bool {
+	return c.HotKeysOff == former.HotKeysOff && reflect.DeepEqual(c.HotKeys, former.HotKeys) && len(c.Backends) == len(former.Backends)
 }
 
 // BackendConfig is one backend of a pool and its share of the keys.

@@ -26,7 +26,7 @@ func (x *Exchange) Timed() {
 
 // sawStore counts a value that a client stores, whatever becomes of it.
 func (p *Pool) sawStore(req *protocol.Request) {
-	f := &p.Figures
+	f := p.Figures
 	f.Written.Observe(len(req.Value))
 	now := (p.clock + p.loop.Now) / 1e9
 	switch req.Verb {

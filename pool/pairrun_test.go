@@ -132,7 +132,7 @@ func (s *pairSum) add(w *pair) {
 	}
 	for _, p := range w.procs {
 		for _, wk := range p.workers {
-			f := &wk.pool.Figures
+			f := wk.pool.Figures
 			s.joined += f.Joined
 			s.split.Add(&f.Split)
 		}

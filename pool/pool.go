@@ -19,7 +19,7 @@ import (
 type Pool struct {
 	Shared    *Shared
 	Pipelines []*backend.Pipeline // one a backend
-	Figures   Figures
+	Figures   *Figures            // views of one pool count together
 
 	loop      *epoll.Loop
 	clock     int64            // nanoseconds since 1970 when Loop time was 0
@@ -46,26 +46,35 @@ type Figures struct {
 }
 
 // New gives loop its own view of a pool. seed, which nobody outside should know, is another for each loop.
-func New(s *Shared, loop *epoll.Loop, seed uint64) *Pool {
-	p := &Pool{Shared: s, loop: loop, building: make([]*fragment, len(s.Backends)), rand: rand.New(rand.NewPCG(seed, 0))}
+func New(s *Shared, loop *epoll.Loop, seed uint64) *Pool { return NewAfter(nil, s, loop, seed) }
+
+// NewAfter is New for a pool that had another configuration before: former is the loop's view of that, or nil. They share the figures,
+// the conns to the backends that both have, and the detector if its configuration is the same. The former goes on with the requests that it has;
+// when those are finished Close it.
+func NewAfter(former *Pool, s *Shared, loop *epoll.Loop, seed uint64) *Pool {
+	if former == nil {
+		former = &Pool{Shared: &Shared{}, Figures: new(Figures)}
+	}
+	p := &Pool{Shared: s, Figures: former.Figures, loop: loop, building: make([]*fragment, len(s.Backends)), rand: rand.New(rand.NewPCG(seed, 0))}
 	p.runner = steps.Runner{Loop: loop, Timeout: s.timeout}
 	p.SetClock(time.Now().UnixNano())
 	p.oversized.counts = &p.Figures.Oversized
 	p.oversized.threshold = s.Config.Split.WithDefaults().Threshold
-	if !s.Config.HotKeysOff {
+	if former.detector != nil && s.Config.WatchedAs(&former.Shared.Config) {
+		p.detector = former.detector
+	} else if !s.Config.HotKeysOff {
 		p.detector = hotkey.NewDetector(s.Config.HotKeys, seed, loop.Now)
 	}
-	for _, b := range s.Backends {
-		p.Pipelines = append(p.Pipelines, backend.NewPipeline(b, loop))
-	}
+	p.Pipelines = backend.Pipelines(s.Backends, former.Pipelines, loop)
 	if s.Config.Split.Enabled {
 		p.runner.Purse = budget.NewPurse(s.Budget, loop)
-		p.splitter = chunks.New(&s.split, (*host)(p), &p.runner, s.Backends, chunks.Use{Rand: p.rand, Figures: &p.Figures.Split})
+		use := chunks.Use{Rand: p.rand, Figures: &p.Figures.Split, Former: former.splitter}
+		p.splitter = chunks.New(&s.split, (*host)(p), &p.runner, s.Backends, use)
 	}
 	return p
 }
 
-// Close ends the pool's conns; what is in flight fails.
+// Close ends the pool's conns that no later view shares; what is in flight on them fails.
 func (p *Pool) Close() {
 	for _, pl := range p.Pipelines {
 		pl.Close()
@@ -73,6 +82,7 @@ func (p *Pool) Close() {
 	if p.splitter != nil {
 		p.splitter.Close()
 	}
+	p.runner.Purse.Close()
 }
 
 // A Requester gets the answers to its exchanges.

@@ -31,15 +31,27 @@ type Shared struct {
 
 // NewShared checks a configuration and prepares its ring and backends; nothing is connected. notify is backend.New's.
 func NewShared(cfg Config, notify func(b *backend.Backend, s backend.State, cause error)) (*Shared, error) {
+	return NewSharedAfter(nil, cfg, func(c *BackendConfig) (*backend.Backend, error) {
+		return backend.New(c.ID(), c.Network, c.Address, cfg.Backend, notify)
+	})
+}
+
+// NewSharedAfter is NewShared with backends that find gives, in the order of cfg.Backends. The former, which may be nil, had the same
+// name under another configuration: what was learned of its keys is kept.
+func NewSharedAfter(former *Shared, cfg Config, find func(*BackendConfig) (*backend.Backend, error)) (*Shared, error) {
 	r, err := NewRing(cfg)
 	if err != nil {
 		return nil, err
 	}
 	s := &Shared{Config: cfg, Ring: r, timeout: cfg.Backend.WithDefaults().Timeout}
 	s.split.Config, s.split.MinSpread = cfg.Split, split.ManifestLen
+	if former != nil {
+		s.split.Known = former.split.Known
+	} else {
+		s.split.Known = new(chunks.Known)
+	}
 	for i := range cfg.Backends {
-		c := &cfg.Backends[i]
-		b, err := backend.New(c.name(), c.Network, c.Address, cfg.Backend, notify)
+		b, err := find(&cfg.Backends[i])
 		if err != nil {
 			return nil, fmt.Errorf("pool %s: %w", cfg.Name, err)
 		}
@@ -53,7 +65,7 @@ func NewRing(cfg Config) (ring.Ring, error) {
 	nodes := make([]ring.Node, len(cfg.Backends))
 	for i := range cfg.Backends {
 		c := &cfg.Backends[i]
-		n := ring.Node{Name: c.name(), Named: c.Name != "", Weight: max(1, c.Weight), Host: c.Address}
+		n := ring.Node{Name: c.ID(), Named: c.Name != "", Weight: max(1, c.Weight), Host: c.Address}
 		if c.Network != "unix" {
 			host, port, err := net.SplitHostPort(c.Address)
 			if err != nil {
@@ -73,7 +85,8 @@ func NewRing(cfg Config) (ring.Ring, error) {
 	return r, nil
 }
 
-func (c *BackendConfig) name() string {
+// ID is what the backend is called.
+func (c *BackendConfig) ID() string {
 	if c.Name != "" {
 		return c.Name
 	}

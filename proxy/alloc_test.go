@@ -99,12 +99,10 @@ func cannedWorkerOf(tb testing.TB, k *cannedKernel, p pool.Config) *worker {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	srv.closeListeners()
-	w := &worker{srv: srv, loop: epoll.New(k)}
-	w.gatherer = pool.NewGatherer(w.loop)
-	w.pools = []*pool.Pool{pool.New(srv.pools[0], w.loop, 1)}
-	w.trim = w.loop.NewAlarm(w)
-	w.adopt(clientFD, 0)
+	t := srv.tables.Load()
+	t.closeListeners(nil)
+	w := newWorkerOn(srv, k, t)
+	w.adopt(clientFD, &acceptor{srv: srv})
 	return w
 }
 

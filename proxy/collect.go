@@ -26,29 +26,32 @@ func shares(r ring.Ring, n int) []float64 {
 // Snapshot collects the figures. It waits for the present turn of each worker, which lasts microseconds, and gives up when
 // ctx is done. Before Serve and after it there is nothing to collect, and only what needs no worker is set.
 func (s *Server) Snapshot(ctx context.Context) (Snapshot, error) {
+	s.turning.RLock() // all workers tell of the same tables
+	defer s.turning.RUnlock()
+	t := s.tables.Load()
 	snap := Snapshot{
 		Start: s.epoch, At: time.Now(), Workers: len(s.workers), Draining: s.draining.Load(), Large: s.budget.Figures(), Events: s.events.list(),
 	}
 	snap.Clients.Errors, snap.Clients.ClosedBy = make(map[string]uint64), make(map[string]uint64)
-	for i, p := range s.pools {
-		snap.Pools = append(snap.Pools, poolFigures(p, s.shares[i]))
+	for i, p := range t.pools {
+		snap.Pools = append(snap.Pools, poolFigures(p, t.shares[i]))
 	}
 	if s.ready.Load() {
 		if err := s.askWorkers(ctx, &snap); err != nil {
 			return Snapshot{}, fmt.Errorf("figures: %w", err)
 		}
 	}
-	for i, p := range s.pools {
+	for i, p := range t.pools {
 		f := &snap.Pools[i]
 		f.Oversized, f.seen = s.oversized(p, f.seen), nil
 	}
-	for _, w := range s.watchers {
+	for _, w := range t.watchers {
 		if seen := w.seen.Load(); seen != nil {
 			p := &snap.Pools[w.index]
 			p.HotKeys, p.HotShare, p.Promoted, p.Demoted = seen.hot, seen.share, seen.promoted, seen.demoted
 		}
 	}
-	s.addListeners(&snap.Clients)
+	s.addListeners(t, &snap.Clients)
 	return snap, nil
 }
 
@@ -90,16 +93,13 @@ func (s *Server) askWorkers(ctx context.Context, snap *Snapshot) error {
 	}
 }
 
-func (s *Server) addListeners(c *ClientFigures) {
-	c.Conns = int(s.conns.Load())
-	for i := range s.listeners {
-		counts := &s.listeners[i]
-		l := ListenerFigures{
-			Address: s.cfg.Listeners[i].Address, Conns: int(counts.conns.Load()), Accepted: counts.accepted.Load(), Rejected: counts.rejected.Load(),
-		}
-		c.Accepted += l.Accepted
-		c.Rejected += l.Rejected
-		c.Listeners = append(c.Listeners, l)
+func (s *Server) addListeners(t *tables, c *ClientFigures) {
+	c.Conns, c.Accepted, c.Rejected = int(s.conns.Load()), s.accepted.Load(), s.rejected.Load()
+	for _, a := range t.acceptors {
+		counts := &a.counts
+		c.Listeners = append(c.Listeners, ListenerFigures{
+			Address: a.l.Address, Conns: int(counts.conns.Load()), Accepted: counts.accepted.Load(), Rejected: counts.rejected.Load(),
+		})
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -90,7 +91,7 @@ func UnescapeKey(text string) (key string, ok bool) { return protocol.UnescapeKe
 // HotKeys gives what the last window showed of each pool whose keys are watched.
 func (s *Server) HotKeys() []HotKeys {
 	var all []HotKeys
-	for _, w := range s.watchers {
+	for _, w := range s.tables.Load().watchers {
 		if seen := w.seen.Load(); seen != nil {
 			all = append(all, *seen)
 		} else {
@@ -100,14 +101,48 @@ func (s *Server) HotKeys() []HotKeys {
 	return all
 }
 
-func (s *Server) newWatchers() {
-	for i, p := range s.pools {
-		if p.Config.HotKeysOff {
-			continue
+// newWatchers makes the watchers of the pools that are watched.
+func newWatchers(pools []*pool.Shared) []*watcher {
+	var all []*watcher
+	for i, p := range pools {
+		if !p.Config.HotKeysOff {
+			cfg := p.Config.HotKeys.WithDefaults()
+			all = append(all, &watcher{pool: p, index: i, tracker: hotkey.NewTracker(cfg), split: make(map[uint64]int)})
 		}
-		cfg := p.Config.HotKeys.WithDefaults()
-		s.watchers = append(s.watchers, &watcher{pool: p, index: i, tracker: hotkey.NewTracker(cfg), split: make(map[uint64]int)})
 	}
+	return all
+}
+
+// follow has a watcher that has not begun go on where another has ended, which had a pool of the same name.
+func (w *watcher) follow(o *watcher) {
+	w.promoted, w.demoted = o.promoted, o.demoted
+	if !w.pool.Config.WatchedAs(&o.pool.Config) {
+		return
+	}
+	w.tracker, w.keys, w.drilled, w.drilledAt = o.tracker, o.keys, o.drilled, o.drilledAt
+	w.seen.Store(o.seen.Load())
+	w.publish()
+}
+
+// watching is the goroutines of a table's watchers.
+type watching struct {
+	cancel context.CancelFunc
+	group  sync.WaitGroup
+}
+
+// watchAll has the windows of all watched pools looked at, until it is stopped.
+func (s *Server) watchAll(t *tables) *watching {
+	ctx, cancel := context.WithCancel(context.Background())
+	g := &watching{cancel: cancel}
+	for _, w := range t.watchers {
+		g.group.Go(func() { s.watch(ctx, w) })
+	}
+	return g
+}
+
+func (g *watching) stop() {
+	g.cancel()
+	g.group.Wait()
 }
 
 // watch is a goroutine: it looks at each pool's windows as they end, until ctx is done.

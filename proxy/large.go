@@ -103,7 +103,7 @@ func (s *session) passedOn(x *pool.Exchange, req *protocol.Request) {
 	extends := req.Verb == protocol.Append || req.Verb == protocol.Prepend ||
 		req.Verb == protocol.MetaSet && req.Mode != 0 && strings.IndexByte("AaPp", req.Mode) >= 0
 	if !extends {
-		x.Claim.Shrink(s.w.poolFor(req.Key).Needs(req.ValueLen) - req.ValueLen)
+		x.Claim.Shrink(max(0, s.w.poolFor(req.Key).Needs(req.ValueLen)-req.ValueLen))
 	}
 }
 
@@ -206,7 +206,7 @@ func (g guardian) Expire(now int64) (next int64) {
 		if !s.holds() {
 			continue
 		}
-		if crowded && now-s.moved > int64(w.srv.cfg.AssemblyStall) {
+		if crowded && now-s.moved > int64(w.tables.cfg.AssemblyStall) {
 			s.why = byStall
 			s.close()
 			continue

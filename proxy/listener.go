@@ -19,14 +19,16 @@ import (
 
 // An acceptor takes conns from one listener and hands them to the workers.
 type acceptor struct {
-	srv   *Server
-	index int // in Config.Listeners
-	ln    net.Listener
-	file  *os.File        // the same socket, for accept4: a net.Listener's own RawConn cannot wait
-	raw   syscall.RawConn // file's
+	srv  *Server
+	l    Listener
+	ln   net.Listener
+	file *os.File        // the same socket, for accept4: a net.Listener's own RawConn cannot wait
+	raw  syscall.RawConn // file's
+
+	counts listenerCounts
 }
 
-func (s *Server) listen(index int, l Listener) (*acceptor, error) {
+func (s *Server) listen(l Listener, keepalive time.Duration) (*acceptor, error) {
 	if l.Network == "unix" {
 		if err := removeStale(l.Address); err != nil {
 			return nil, err
@@ -36,15 +38,15 @@ func (s *Server) listen(index int, l Listener) (*acceptor, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen: %w", err)
 	}
-	a := &acceptor{srv: s, index: index, ln: ln}
-	if err := a.setUp(l); err != nil {
+	a := &acceptor{srv: s, l: l, ln: ln}
+	if err := a.setUp(keepalive); err != nil {
 		a.close()
 		return nil, fmt.Errorf("listen on %s: %w", l.Address, err)
 	}
 	return a, nil
 }
 
-func (a *acceptor) setUp(l Listener) error {
+func (a *acceptor) setUp(keepalive time.Duration) error {
 	ln, ok := a.ln.(interface{ File() (*os.File, error) })
 	if !ok {
 		return fmt.Errorf("%T has no descriptor", a.ln)
@@ -56,13 +58,18 @@ func (a *acceptor) setUp(l Listener) error {
 	if a.raw, err = a.file.SyscallConn(); err != nil {
 		return err
 	}
-	if l.Network == "unix" {
-		return os.Chmod(l.Address, cmp.Or(l.Mode, fs.FileMode(0o660)))
+	return a.adapt(a.l.Mode, keepalive)
+}
+
+// adapt sets what may change while it listens.
+func (a *acceptor) adapt(mode fs.FileMode, keepalive time.Duration) error {
+	if a.l.Network == "unix" {
+		return os.Chmod(a.l.Address, cmp.Or(mode, fs.FileMode(0o660)))
 	}
 	// On Linux accepted conns inherit both, which saves two system calls for each.
 	return a.raw.Control(func(fd uintptr) {
 		_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
-		epoll.SetKeepalive(int(fd), a.srv.cfg.Keepalive)
+		epoll.SetKeepalive(int(fd), keepalive)
 	})
 }
 
@@ -100,7 +107,7 @@ func (a *acceptor) run() {
 		fd, err := a.accept()
 		switch {
 		case err == nil:
-			a.srv.assign(fd, a.index)
+			a.srv.assign(fd, a)
 		case errors.Is(err, net.ErrClosed):
 			return
 		case errors.Is(err, unix.ECONNABORTED), errors.Is(err, unix.EINTR):
@@ -140,17 +147,18 @@ type listenerCounts struct {
 }
 
 // assign gives a client's conn, which came by a listener, to the worker that has the fewest.
-func (s *Server) assign(fd, listener int) {
-	counts := &s.listeners[listener]
-	if n := s.conns.Add(1); s.cfg.MaxConns > 0 && n > int64(s.cfg.MaxConns) {
+func (s *Server) assign(fd int, by *acceptor) {
+	if n, most := s.conns.Add(1), s.tables.Load().cfg.MaxConns; most > 0 && n > int64(most) {
 		s.conns.Add(-1)
-		counts.rejected.Add(1)
+		s.rejected.Add(1)
+		by.counts.rejected.Add(1)
 		unix.Write(fd, []byte(tooMany)) // a fresh socket's buffer takes it
 		unix.Close(fd)
 		return
 	}
-	counts.accepted.Add(1)
-	counts.conns.Add(1)
+	s.accepted.Add(1)
+	by.counts.accepted.Add(1)
+	by.counts.conns.Add(1)
 	w := s.workers[0]
 	for _, o := range s.workers[1:] {
 		if o.conns.Load() < w.conns.Load() {
@@ -158,8 +166,8 @@ func (s *Server) assign(fd, listener int) {
 		}
 	}
 	w.conns.Add(1)
-	if !w.loop.Post(func() { w.adopt(fd, listener) }) {
+	if !w.loop.Post(func() { w.adopt(fd, by) }) {
 		unix.Close(fd)
-		w.gone(listener)
+		w.gone(by)
 	}
 }

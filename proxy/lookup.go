@@ -48,15 +48,16 @@ func (s *Server) Lookup(ctx context.Context, key []byte) (*KeyReport, error) {
 	if split.IsReserved(key) {
 		return nil, errors.New("keys that begin with " + split.ReservedPrefix + " are the proxies' own")
 	}
-	index := s.routes.pool(key)
-	p := s.pools[index]
-	b := p.Backends[p.Ring.Lookup(key)]
 	q := &inquiry{answer: make(chan []byte, 1)}
 	w := s.workers[0]
+	down := errors.New("the proxy does not run")
 	if !s.ready.Load() {
-		return nil, errors.New("the proxy does not run")
+		return nil, down
 	}
+	var p *pool.Shared
 	err := w.visit(ctx, func() {
+		index := w.tables.routes.pool(key)
+		p = w.tables.pools[index]
 		q.exchange.To, q.exchange.Blunt = q, true
 		w.nextID++
 		w.pools[index].Do(&q.exchange, &req, w.nextID)
@@ -64,6 +65,10 @@ func (s *Server) Lookup(ctx context.Context, key []byte) (*KeyReport, error) {
 	if err != nil {
 		return nil, err
 	}
+	if p == nil {
+		return nil, down
+	}
+	b := p.Backends[p.Ring.Lookup(key)]
 	report := &KeyReport{
 		Placement: Placement{
 			Key: string(key), Pool: p.Config.Name, Ring: cmp.Or(p.Config.Ring.Kind, "consistent"), Hash: p.Ring.Hash(key), Backend: b.Name, Address: b.Address,

@@ -15,74 +15,61 @@ import (
 	"mcproxy/internal/budget"
 	"mcproxy/internal/epoll"
 	"mcproxy/internal/tally"
-	"mcproxy/pool"
 )
 
 // A Server is a running proxy. Its methods are safe for concurrent use.
 type Server struct {
 	// Immutable after New.
-	cfg       Config
-	log       *zap.Logger
-	epoch     time.Time // what the loops' clock counts from
-	clock     *epoll.Clock
-	pools     []*pool.Shared
-	shares    [][]float64 // by pool and backend: of the keys
-	routes    *routeTable
-	acceptors []*acceptor
-	workers   []*worker
-	watchers  []*watcher
-	budget    *budget.Budget
-	stopping  chan struct{} // closed when Serve begins to end
+	log      *zap.Logger
+	epoch    time.Time // what the loops' clock counts from
+	clock    *epoll.Clock
+	workers  []*worker
+	budget   *budget.Budget
+	ledger   *backend.Ledger
+	stopping chan struct{} // closed when Serve begins to end
 
-	ready     atomic.Bool
-	draining  atomic.Bool
-	conns     atomic.Int64     // of all listeners
-	listeners []listenerCounts // by Config.Listeners
-	events    events
+	tables   atomic.Pointer[tables] // those in force
+	ready    atomic.Bool
+	draining atomic.Bool
+	conns    atomic.Int64 // of all listeners
+	accepted atomic.Uint64
+	rejected atomic.Uint64
+	events   events
 
 	addresses chan *tally.Addresses // lends them to one Snapshot at a time
 
-	running sync.WaitGroup // goroutines of background
+	life    sync.Mutex   // held while Reload replaces the tables, and while Serve begins or ends
+	turning sync.RWMutex // held for writing while the workers go over to other tables; by who visits several workers, for reading
+
+	mu       sync.Mutex
+	keepers  map[*backend.Backend]*worker // guarded by mu: whose loop looks after it
+	hired    int                          // guarded by mu: counts them
+	watching *watching                    // guarded by life
+
+	accepting sync.WaitGroup // goroutines of acceptors
+	running   sync.WaitGroup // goroutines of background
 }
 
 // New checks cfg, opens the listeners and prepares the workers. Nothing is accepted before Serve. log gets events, never
 // requests.
 func New(cfg Config, log *zap.Logger) (*Server, error) {
-	s := &Server{cfg: cfg.withDefaults(), log: log, epoch: time.Now(), stopping: make(chan struct{}), addresses: make(chan *tally.Addresses, 1)}
-	s.clock = epoll.NewClock(s.epoch)
-	if len(cfg.Listeners) == 0 {
-		return nil, errors.New("no listeners")
+	cfg = cfg.withDefaults()
+	s := &Server{
+		log: log, epoch: time.Now(), stopping: make(chan struct{}), budget: budget.New(cfg.Assembly, int64(cfg.AssemblyWait)),
+		ledger: new(backend.Ledger), keepers: make(map[*backend.Backend]*worker), addresses: make(chan *tally.Addresses, 1),
 	}
-	var err error
-	if s.routes, err = newRouteTable(cfg); err != nil {
+	s.clock = epoll.NewClock(s.epoch)
+	t, err := s.newTables(nil, cfg)
+	if err != nil {
 		return nil, err
 	}
-	s.budget = budget.New(s.cfg.Assembly, int64(s.cfg.AssemblyWait))
-	for i := range cfg.Pools {
-		pc := cfg.Pools[i]
-		pc.Backend.StatsInterval = max(0, s.cfg.StatsInterval)
-		p, err := pool.NewShared(pc, s.backendChanged(cfg.Pools[i].Name))
-		if err != nil {
-			return nil, err
-		}
-		p.Budget = s.budget
-		s.shares = append(s.shares, shares(p.Ring, len(p.Backends)))
-		s.pools = append(s.pools, p)
-	}
-	s.listeners = make([]listenerCounts, len(cfg.Listeners))
+	close(t.settled) // there was nothing before
+	s.tables.Store(t)
 	s.addresses <- new(tally.Addresses)
-	for i, l := range cfg.Listeners {
-		a, err := s.listen(i, l)
+	for range cfg.Workers {
+		w, err := newWorker(s, t)
 		if err != nil {
-			s.closeListeners()
-			return nil, err
-		}
-		s.acceptors = append(s.acceptors, a)
-	}
-	for range s.cfg.Workers {
-		w, err := newWorker(s)
-		if err != nil {
-			s.closeListeners()
+			t.closeListeners(nil)
 			for _, w := range s.workers {
 				w.loop.Kernel.Release()
 			}
@@ -90,7 +77,6 @@ func New(cfg Config, log *zap.Logger) (*Server, error) {
 		}
 		s.workers = append(s.workers, w)
 	}
-	s.newWatchers()
 	return s, nil
 }
 
@@ -123,7 +109,7 @@ func (s *Server) backendChanged(pool string) func(*backend.Backend, backend.Stat
 // Addrs gives the listeners' addresses in the order of the configuration, with the port that port 0 became.
 func (s *Server) Addrs() []net.Addr {
 	var addrs []net.Addr
-	for _, a := range s.acceptors {
+	for _, a := range s.tables.Load().acceptors {
 		addrs = append(addrs, a.ln.Addr())
 	}
 	return addrs
@@ -138,7 +124,7 @@ func (s *Server) Ready() bool { return s.ready.Load() }
 func (s *Server) Serve(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	var workers, acceptors, watchers sync.WaitGroup
+	var workers, pacer sync.WaitGroup
 	for _, w := range s.workers {
 		workers.Go(func() {
 			if err := w.run(); err != nil {
@@ -146,26 +132,29 @@ func (s *Server) Serve(ctx context.Context) error {
 			}
 		})
 	}
-	s.keepBackends()
-	for _, a := range s.acceptors {
-		acceptors.Go(a.run)
-	}
-	for _, w := range s.watchers {
-		watchers.Go(func() { s.watch(ctx, w) })
-	}
-	watchers.Go(func() { s.pace(ctx) })
+	pacer.Go(func() { s.pace(ctx) })
+	s.life.Lock()
+	t := s.tables.Load()
+	s.keepBackends(t)
+	t.accept(nil)
+	s.watching = s.watchAll(t)
 	s.ready.Store(true)
 	s.Note(Event{Kind: EventStart, Text: "clients are accepted"})
+	s.life.Unlock()
 	<-ctx.Done()
 
 	s.ready.Store(false)
 	s.draining.Store(true)
 	s.Note(Event{Kind: EventDrain, Text: "no more clients are accepted; what was asked is answered"})
 	close(s.stopping)
-	s.closeListeners()
-	acceptors.Wait()
-	watchers.Wait()
-	s.drain()
+	s.life.Lock() // a reload that is under way ends first
+	defer s.life.Unlock()
+	t = s.tables.Load()
+	t.closeListeners(nil)
+	s.accepting.Wait()
+	s.watching.stop()
+	pacer.Wait()
+	s.drain(t.cfg.DrainTimeout)
 	s.running.Wait()
 	for _, w := range s.workers {
 		w.loop.Post(w.loop.Stop)
@@ -177,20 +166,22 @@ func (s *Server) Serve(ctx context.Context) error {
 	return nil
 }
 
-// keepBackends spreads the care of the backends over the workers.
-func (s *Server) keepBackends() {
-	i := 0
-	for _, p := range s.pools {
-		for _, b := range p.Backends {
-			w := s.workers[i%len(s.workers)]
+// keepBackends has the workers look after the backends that nobody looks after yet.
+func (s *Server) keepBackends(t *tables) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for b := range t.backends() {
+		if s.keepers[b] == nil {
+			w := s.workers[s.hired%len(s.workers)]
+			s.keepers[b] = w
+			s.hired++
 			w.loop.Post(func() { b.Keep(w.loop) })
-			i++
 		}
 	}
 }
 
-// drain waits until every worker has answered what it was asked, at most DrainTimeout. Then the backends' keepers end.
-func (s *Server) drain() {
+// drain waits until every worker has answered what it was asked, for a time at most. Then the backends' keepers end.
+func (s *Server) drain(timeout time.Duration) {
 	var left sync.WaitGroup
 	for _, w := range s.workers {
 		left.Add(1)
@@ -205,22 +196,14 @@ func (s *Server) drain() {
 	}()
 	select {
 	case <-drained:
-	case <-time.After(s.cfg.DrainTimeout):
+	case <-time.After(timeout):
 		s.log.Warn("clients are still waiting after the drain timeout; their conns are closed",
 			zap.Int64("conns", s.conns.Load()))
 	}
-	i := 0
-	for _, p := range s.pools {
-		for _, b := range p.Backends {
-			s.workers[i%len(s.workers)].loop.Post(b.Unkeep)
-			i++
-		}
-	}
-}
-
-func (s *Server) closeListeners() {
-	for _, a := range s.acceptors {
-		a.close() // twice is harmless
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for b, w := range s.keepers {
+		w.loop.Post(b.Unkeep)
 	}
 }
 
@@ -230,7 +213,7 @@ func (s *Server) background(fn func()) { s.running.Go(fn) }
 // Release lets a held backend come back: see backend.Backend.Release. It says whether there is such a backend, and it was
 // held.
 func (s *Server) Release(poolName, backendName string) bool {
-	for _, p := range s.pools {
+	for _, p := range s.tables.Load().pools {
 		if p.Config.Name != poolName {
 			continue
 		}
@@ -280,5 +263,5 @@ func (s *Server) statLines() []byte {
 	if err != nil {
 		return nil
 	}
-	return appendStatLines(nil, &snap, s.cfg.Version)
+	return appendStatLines(nil, &snap, s.tables.Load().cfg.Version)
 }

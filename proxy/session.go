@@ -30,10 +30,10 @@ type session struct {
 	from     *tally.Client // of its client's address
 	tag      epoll.Tag
 	fd       int
-	index    int     // in worker.sessions
-	affinity uint32  // picks the conns to the backends
-	listener uint16  // that it came by
-	why      closing // it is closed, when it is
+	by       *acceptor // that it came by
+	index    int       // in worker.sessions
+	affinity uint32    // picks the conns to the backends
+	why      closing   // it is closed, when it is
 
 	in  []byte // the begin of a request, or requests that must wait; nil when there are none
 	out []byte // answers; nil when there are none
@@ -210,7 +210,7 @@ func (s *session) consume(data []byte) (used int) {
 			}
 			continue
 		}
-		if int64(req.ValueLen) > s.w.srv.cfg.MaxValue {
+		if int64(req.ValueLen) > s.w.tables.cfg.MaxValue {
 			used += n
 			s.w.poolFor(req.Key).SawRefused(req.Key, req.ValueLen)
 			s.refuseValue(req, tooLarge)
@@ -288,7 +288,7 @@ func (s *session) begin(req *protocol.Request) {
 	case protocol.MetaNoop:
 		s.answer(protocol.Noop)
 	case protocol.Version:
-		s.w.defaultPool().Version(s.exchange(), req, s.affinity, s.w.srv.cfg.Version)
+		s.w.defaultPool().Version(s.exchange(), req, s.affinity, s.w.tables.cfg.Version)
 	case protocol.Verbosity:
 		if !req.NoReply {
 			s.answer(protocol.OK)
@@ -564,6 +564,8 @@ func (s *session) close() {
 		}
 		if x.Done {
 			s.w.recycle(x)
+		} else {
+			s.w.orphans.adopt(s.w, x)
 		}
 		x = next
 	}

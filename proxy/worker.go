@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"math/rand/v2"
 	"runtime/debug"
 	"sync/atomic"
 	"time"
@@ -17,7 +16,10 @@ type worker struct {
 	srv  *Server
 	loop *epoll.Loop
 
-	pools    []*pool.Pool // by the configuration's index
+	tables   *tables
+	pools    []*pool.Pool // by tables' index
+	former   *former      // what is left of the tables before; nil: nothing
+	orphans  *orphans
 	gatherer *pool.Gatherer
 	splits   bool             // some pool's values may be split
 	request  protocol.Request // what sessions parse into
@@ -45,21 +47,21 @@ const (
 	trimInterval  = int64(time.Second) // between two looks at what a burst has left
 )
 
-func newWorker(s *Server) (*worker, error) {
+func newWorker(s *Server, t *tables) (*worker, error) {
 	k, err := epoll.NewLinux(s.clock)
 	if err != nil {
 		return nil, err
 	}
-	w := &worker{srv: s, loop: epoll.New(k)}
-	w.loop.Pause = max(0, s.cfg.BatchDelay)
+	return newWorkerOn(s, k, t), nil
+}
+
+func newWorkerOn(s *Server, k epoll.Kernel, t *tables) *worker {
+	w := &worker{srv: s, loop: epoll.New(k), tables: &tables{}, orphans: new(orphans)}
 	w.gatherer = pool.NewGatherer(w.loop)
-	for _, sh := range s.pools {
-		w.pools = append(w.pools, pool.New(sh, w.loop, rand.Uint64()))
-		w.splits = w.splits || sh.Config.Split.Enabled
-	}
+	w.use(t, w.views(t))
 	w.trim = w.loop.NewAlarm(w)
 	w.guardian = w.loop.NewAlarm(guardian{w})
-	return w, nil
+	return w
 }
 
 // run is the worker's goroutine; it ends when the loop is stopped.
@@ -70,6 +72,9 @@ func (w *worker) run() error {
 	}
 	for _, p := range w.pools {
 		p.Close()
+	}
+	if w.former != nil {
+		w.former.close()
 	}
 	w.loop.Kernel.Release()
 	return err
@@ -101,18 +106,18 @@ func (w *worker) Expire(now int64) (next int64) {
 }
 
 // adopt takes a client's conn over. The loop calls it.
-func (w *worker) adopt(fd, listener int) {
+func (w *worker) adopt(fd int, by *acceptor) {
 	if w.draining {
 		w.loop.Kernel.Close(fd)
-		w.gone(listener)
+		w.gone(by)
 		return
 	}
 	w.nextID++
-	s := &session{w: w, fd: fd, listener: uint16(listener), index: len(w.sessions), affinity: w.nextID, window: firstWindow, interest: epoll.In}
+	s := &session{w: w, fd: fd, by: by, index: len(w.sessions), affinity: w.nextID, window: firstWindow, interest: epoll.In}
 	var err error
 	if s.tag, err = w.loop.Register(fd, s, epoll.In); err != nil {
 		w.loop.Kernel.Close(fd)
-		w.gone(listener)
+		w.gone(by)
 		return
 	}
 	s.from = w.counts.clients.Join(peerOf(fd))
@@ -128,14 +133,14 @@ func (w *worker) remove(s *session) {
 	w.sessions = w.sessions[:last]
 	w.counts.closed[s.why]++
 	w.counts.clients.Leave(s.from)
-	w.gone(int(s.listener))
+	w.gone(s.by)
 	w.checkDrained()
 }
 
-func (w *worker) gone(listener int) {
+func (w *worker) gone(by *acceptor) {
 	w.conns.Add(-1)
 	w.srv.conns.Add(-1)
-	w.srv.listeners[listener].conns.Add(-1)
+	by.counts.conns.Add(-1)
 }
 
 // refuseBinary says that a client speaks the binary protocol, but not for each of a thousand: a log that is
@@ -164,8 +169,8 @@ func (w *worker) checkDrained() {
 	}
 }
 
-func (w *worker) poolFor(key []byte) *pool.Pool { return w.pools[w.srv.routes.pool(key)] }
-func (w *worker) defaultPool() *pool.Pool       { return w.pools[w.srv.routes.other] }
+func (w *worker) poolFor(key []byte) *pool.Pool { return w.pools[w.tables.routes.pool(key)] }
+func (w *worker) defaultPool() *pool.Pool       { return w.pools[w.tables.routes.other] }
 
 func (w *worker) newExchange() *pool.Exchange {
 	x := w.exchanges

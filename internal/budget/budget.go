@@ -12,12 +12,10 @@ import (
 // chunks, put together, and until clients have taken them. Who finds no bytes left waits; first come, first served, so that neither
 // small nor large ones starve. A value that is larger than the whole budget has it alone. It is safe for concurrent use.
 type Budget struct {
-	limit int64 // bytes; immutable
-	wait  int64 // nanoseconds that a claim waits at most; immutable
-
 	filling chan struct{} // has room for one word; sent to with mu held
 
 	mu          sync.Mutex
+	wait        int64   // guarded by mu: nanoseconds that a claim waits at most
 	figures     Figures // guarded by mu
 	first, last *Claim  // guarded by mu: those that wait, the oldest first
 }
@@ -34,7 +32,18 @@ type Figures struct {
 
 // New makes a budget of limit bytes, for which a claim waits so many nanoseconds at most.
 func New(limit, wait int64) *Budget {
-	return &Budget{limit: limit, wait: wait, filling: make(chan struct{}, 1), figures: Figures{Limit: limit}}
+	b := &Budget{filling: make(chan struct{}, 1)}
+	b.Change(limit, wait)
+	return b
+}
+
+// Change sets other bounds. What is held stays held, and who waits has the time that it was given.
+func (b *Budget) Change(limit, wait int64) {
+	b.mu.Lock()
+	b.wait, b.figures.Limit = wait, limit
+	granted := b.grant()
+	b.mu.Unlock()
+	tell(granted)
 }
 
 // Figures gives the figures of one moment.
@@ -98,9 +107,9 @@ func (p *Purse) Claim(n int, done func(granted bool)) (c *Claim, ok bool) {
 		return c, true
 	}
 	b := p.budget
-	c = &Claim{purse: p, done: done, bytes: min(int64(n), b.limit), deadline: p.loop.Now + b.wait}
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	c = &Claim{purse: p, done: done, bytes: min(int64(n), b.figures.Limit), deadline: p.loop.Now + b.wait}
 	c.state = claimWaiting
 	c.prev = b.last
 	if b.last == nil {
@@ -122,9 +131,9 @@ func (p *Purse) Try(n int) (c *Claim, ok bool) {
 		return &Claim{}, true
 	}
 	b := p.budget
-	c = &Claim{purse: p, told: true, bytes: min(int64(n), b.limit)}
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	c = &Claim{purse: p, told: true, bytes: min(int64(n), b.figures.Limit)}
 	if b.first != nil || !b.fits(c) {
 		return nil, false
 	}
@@ -133,13 +142,16 @@ func (p *Purse) Try(n int) (c *Claim, ok bool) {
 }
 
 // fits says whether a claim can be granted now. The caller holds mu.
-func (b *Budget) fits(c *Claim) bool { return b.figures.Bytes+c.bytes <= b.limit }
+func (b *Budget) fits(c *Claim) bool {
+	// One that is larger than the whole, which may have shrunk since, has it alone.
+	return b.figures.Bytes+min(c.bytes, b.figures.Limit) <= b.figures.Limit
+}
 
 // hold grants a claim. The caller holds mu.
 func (b *Budget) hold(c *Claim) {
 	c.state = claimHeld
 	b.figures.Bytes += c.bytes
-	if b.figures.Bytes >= b.limit/4 {
+	if b.figures.Bytes >= b.figures.Limit/4 {
 		select {
 		case b.filling <- struct{}{}:
 		default:
@@ -240,6 +252,21 @@ func (b *Budget) expire(c *Claim) bool {
 	b.mu.Unlock()
 	tell(granted)
 	return true
+}
+
+// Close ends the purse: who waits, waits in vain. What is held is held until it is dropped.
+func (p *Purse) Close() {
+	if p == nil {
+		return
+	}
+	p.alarm.Remove()
+	for _, c := range p.waiting {
+		if !c.told && p.budget.expire(c) {
+			c.told = true
+			c.done(false)
+		}
+	}
+	p.waiting = nil
 }
 
 // Expire tells the claims whose time is over.

@@ -57,6 +57,11 @@ type Shared struct {
 	Mutant    Mutant
 	MinSpread int // bytes; a value must be longer to be spread for its heat
 
+	*Known
+}
+
+// Known is what a process remembers of a pool's keys, under whatever configuration. The zero value knows none.
+type Known struct {
 	keys     keybook.Set      // those whose values this process saw in chunks: a small write or a delete cleans up
 	marks    keybook.Set      // those whose values must not be rewritten for their heat: what clients did to the items would be undone
 	rewrites keybook.Rewrites // those whose values are being rewritten

@@ -53,6 +53,8 @@ type Splitter struct {
 type Use struct {
 	Rand    *rand.Rand
 	Figures *Figures // what it counts in
+	// Former had the pool under another configuration, and has its own requests to the end; they share conns. nil: there was none.
+	Former *Splitter
 }
 
 // New makes a worker's splitter.
@@ -62,9 +64,11 @@ func New(shared *Shared, host Host, runner *steps.Runner, backends []*backend.Ba
 		host: host, shared: shared, runner: runner, loop: runner.Loop, rand: use.Rand, cfg: cfg, figures: use.Figures,
 		options: split.Options{Chunk: cfg.Chunk, MaxValue: cfg.MaxValue, Copies: cfg.Copies, Servers: len(backends)},
 	}
-	for _, b := range backends {
-		s.bulk = append(s.bulk, backend.NewPipeline(b, runner.Loop))
+	var former []*backend.Pipeline
+	if use.Former != nil {
+		former = use.Former.bulk
 	}
+	s.bulk = backend.Pipelines(backends, former, runner.Loop)
 	s.flight = make([]int, len(s.bulk))
 	s.memories = make(map[uint64]memory)
 	return s

@@ -1,0 +1,166 @@
+package proxy
+
+import (
+	"iter"
+	"reflect"
+	"slices"
+	"sync/atomic"
+
+	"mcproxy/backend"
+	"mcproxy/pool"
+)
+
+// tables are all that the configuration says: a reload replaces them as a whole. Each worker has a pointer to those by which it lives,
+// and the views of their pools; all workers go over to others in the same moment (Server.turnTo). Requests under way are
+// finished by the views that they were begun with.
+type tables struct {
+	// Immutable.
+	cfg       Config // with its defaults
+	pools     []*pool.Shared
+	shares    [][]float64 // by pool and backend: of the keys
+	routes    *routeTable
+	acceptors []*acceptor        // by cfg.Listeners
+	watchers  []*watcher         // of the pools whose keys are watched
+	made      []*backend.Backend // those that the former tables do not have
+
+	behind  atomic.Int32  // workers that have requests under way which were begun under the former tables
+	settled chan struct{} // closed when there are none, and what only the former tables had is gone
+}
+
+// newTables makes tables of cfg, which follow former (nil: they are the first). What both have they share: pools that are configured
+// alike, backends of the same name and address in a pool of the same name, listeners on the same address. Nothing of former changes; on
+// an error nothing is left behind.
+func (s *Server) newTables(former *tables, cfg Config) (*tables, error) {
+	if former == nil {
+		former = &tables{}
+	}
+	t := &tables{cfg: cfg, settled: make(chan struct{})}
+	var err error
+	if t.routes, err = newRouteTable(cfg); err != nil {
+		return nil, err
+	}
+	if err = s.addPools(t, former); err == nil {
+		err = s.openListeners(t, former)
+	}
+	if err != nil {
+		s.discard(t, former)
+		return nil, err
+	}
+	t.watchers = newWatchers(t.pools)
+	return t, nil
+}
+
+// addPools makes the pools, as far as former does not have them.
+func (s *Server) addPools(t, former *tables) error {
+	for i := range t.cfg.Pools {
+		cfg := t.cfg.Pools[i]
+		cfg.Backend.StatsInterval = max(0, t.cfg.StatsInterval)
+		old := former.pool(cfg.Name)
+		if old != nil && reflect.DeepEqual(old.Config, cfg) {
+			t.pools = append(t.pools, old)
+			t.shares = append(t.shares, former.shares[former.index(cfg.Name)])
+			continue
+		}
+		p, err := pool.NewSharedAfter(old, cfg, func(c *pool.BackendConfig) (*backend.Backend, error) {
+			if b := findBackend(old, c); b != nil {
+				return b, nil
+			}
+			b, err := s.ledger.New(c.ID(), c.Network, c.Address, cfg.Backend, s.backendChanged(cfg.Name))
+			if err == nil {
+				t.made = append(t.made, b)
+			}
+			return b, err
+		})
+		if err != nil {
+			return err
+		}
+		p.Budget = s.budget
+		t.pools = append(t.pools, p)
+		t.shares = append(t.shares, shares(p.Ring, len(p.Backends)))
+	}
+	return nil
+}
+
+// findBackend finds a backend of a pool by its configuration; nil if there is none. p may be nil.
+func findBackend(p *pool.Shared, c *pool.BackendConfig) *backend.Backend {
+	if p == nil {
+		return nil
+	}
+	for i := range p.Config.Backends {
+		if o := &p.Config.Backends[i]; o.ID() == c.ID() && o.Network == c.Network && o.Address == c.Address {
+			return p.Backends[i]
+		}
+	}
+	return nil
+}
+
+// index finds a pool by its name; -1 if there is none.
+func (t *tables) index(name string) int {
+	return slices.IndexFunc(t.pools, func(p *pool.Shared) bool { return p.Config.Name == name })
+}
+
+// pool finds a pool by its name; nil if there is none.
+func (t *tables) pool(name string) *pool.Shared {
+	if i := t.index(name); i >= 0 {
+		return t.pools[i]
+	}
+	return nil
+}
+
+// backends gives the backends of all pools.
+func (t *tables) backends() iter.Seq[*backend.Backend] {
+	return func(yield func(*backend.Backend) bool) {
+		for _, p := range t.pools {
+			for _, b := range p.Backends {
+				if !yield(b) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// openListeners opens the listeners that former does not have.
+func (s *Server) openListeners(t, former *tables) error {
+	left := slices.Clone(former.acceptors)
+	for _, l := range t.cfg.Listeners {
+		i := slices.IndexFunc(left, func(a *acceptor) bool { return a.l.Network == l.Network && a.l.Address == l.Address })
+		if i >= 0 {
+			t.acceptors = append(t.acceptors, left[i])
+			left = slices.Delete(left, i, i+1)
+			continue
+		}
+		a, err := s.listen(l, t.cfg.Keepalive)
+		if err != nil {
+			return err
+		}
+		t.acceptors = append(t.acceptors, a)
+	}
+	return nil
+}
+
+// accept has the listeners accept that former does not have.
+func (t *tables) accept(former *tables) {
+	for _, a := range t.acceptors {
+		if former == nil || !slices.Contains(former.acceptors, a) {
+			a.srv.accepting.Go(a.run)
+		}
+	}
+}
+
+// closeListeners closes the listeners that next does not have; next may be nil.
+func (t *tables) closeListeners(next *tables) {
+	for _, a := range t.acceptors {
+		if next == nil || !slices.Contains(next.acceptors, a) {
+			a.close()
+		}
+	}
+}
+
+// discard undoes the making of tables that do not come into force.
+func (s *Server) discard(t, former *tables) {
+	t.closeListeners(former)
+	for _, b := range t.made {
+		s.ledger.Retire(b)
+	}
+}
