@@ -1,6 +1,7 @@
 package admin_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -15,7 +16,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 	"go.uber.org/goleak"
 	"go.uber.org/zap"
@@ -36,6 +37,8 @@ type source struct {
 	err      error
 	released []string // "pool/backend"
 	lookup   func(key string) (*proxy.KeyReport, error)
+	native   bool
+	log      *logStub
 }
 
 func (s *source) Ready() bool { return s.ready }
@@ -66,12 +69,22 @@ func figures() proxy.Snapshot {
 		Start:   time.Unix(1_700_000_000, 500_000_000),
 		Workers: 2,
 		Clients: proxy.ClientFigures{
-			Conns: 11, Accepted: 12, Rejected: 13, Binary: 14, Closed: 15, BytesIn: 16, BytesOut: 17, Refused: 18, Stalled: 19,
+			Conns: 11, Accepted: 12, Rejected: 13, Binary: 14, Closed: 15, BytesIn: 16, BytesOut: 17, Refused: 18, Stalled: 19, InFlight: 20,
+			Errors: map[string]uint64{"line": 101, "stream": 102}, ClosedBy: map[string]uint64{"client": 103, "quit": 104},
+			Widths:    histogram(proxy.Powers, 34, 106),
+			Listeners: []proxy.ListenerFigures{{Address: "127.0.0.1:11210", Conns: 107, Accepted: 108, Rejected: 109}},
+		},
+		Draining: true,
+		Addresses: []proxy.AddressFigures{
+			addressFigures("10.0.0.9", 110), addressFigures(proxy.OtherAddresses, 120),
 		},
 		Large: proxy.BudgetFigures{Limit: 71, Bytes: 72, Peak: 73, Waiting: 74, Waits: 75, Expired: 76},
 		Pools: []proxy.PoolFigures{
 			{
-				Name: "main", PoolSum: proxy.PoolSum{Requests: map[string]uint64{"get": 21, "set": 22}, Hits: 23, Misses: 24}, Failures: 25,
+				Name: "main", PoolSum: poolSum(), Failures: 25,
+				Ring:            proxy.RingFigures{Kind: "ketama", Hash: "00000000000000ff"},
+				OversizedValues: map[string]uint64{"passed": 130, "split": 131, "refused": 132},
+
 				Fetches: 26, Joined: 27, HotKeys: map[string]int{"read-hot": 2, "byte-hot": 1}, HotShare: 0.5, Promoted: 28, Demoted: 29,
 				Split: proxy.SplitFigures{
 					Stored: 51, Wrapped: 52, Read: 53, ChunksWritten: 54, ChunksRead: 55, ChunksMissing: 56, Retried: 57, Cleaned: 58, Dead: 59,
@@ -91,7 +104,12 @@ func figures() proxy.Snapshot {
 					{
 						Name: "a", Address: "127.0.0.1:11211", Version: "1.6.18", State: "up", Conns: 31, Pending: 32, Calls: 33,
 						Timeouts: 34, Failures: 35, Retries: 36, Connects: 37, ConnectErrors: 38, BytesIn: 39, BytesOut: 40,
-						JournalKeys: 41, Journalled: 42,
+						JournalKeys: 41, Journalled: 42, Requests: map[string]uint64{"get": 43, "ms": 44}, Errors: map[string]uint64{"timeout": 45, "down": 46},
+						Durations: histogram(proxy.Seconds, 102, 47), Batches: histogram(proxy.Powers, 34, 48), Share: 0.375,
+						Changes: []proxy.StateChange{{State: "down", Reason: "timeout", Count: 49}},
+						Stats: &proxy.BackendStats{
+							Version: "1.6.18", StartTime: 1_700_000_001, Items: 91, Bytes: 92, Limit: 93, Evictions: 94, Connections: 95, Gets: 96, Sets: 97,
+						},
 					},
 					{Name: "b", Address: "127.0.0.1:11212", State: "held"},
 				},
@@ -101,10 +119,57 @@ func figures() proxy.Snapshot {
 	}
 }
 
-func newServer(s *source) *admin.Server { return newServerOf(s) }
+// histogram has one observation in each bucket, and n in the first.
+func histogram(scale proxy.Scale, buckets int, n uint64) proxy.Histogram {
+	h := proxy.Histogram{Scale: scale, Counts: make([]uint64, buckets), Sum: float64(n) / 8}
+	for i := range h.Counts {
+		h.Counts[i] = 1
+	}
+	h.Counts[0] = n
+	return h
+}
 
-func newServerOf(s admin.Source) *admin.Server {
-	return admin.New(s, admin.Build{Version: "v1.2.3", GoVersion: "go1.26"}, zap.NewNop())
+func addressFigures(address string, n uint64) proxy.AddressFigures {
+	a := proxy.AddressFigures{Address: address}
+	a.Conns, a.Requests, a.Stores, a.BytesIn, a.BytesOut = int(n), n+1, n+2, n+3, n+4
+	return a
+}
+
+func poolSum() proxy.PoolSum {
+	return proxy.PoolSum{
+		Requests: map[string]uint64{"get": 21, "set": 22}, Hits: 23, Misses: 24,
+		Keys:      []proxy.KeyCount{{Verb: "get", Status: "hit", Count: 140}, {Verb: "set", Status: "stored", Count: 141}},
+		Durations: []proxy.OpDurations{{Op: "get", Histogram: histogram(proxy.Seconds, 102, 142)}},
+		Read:      histogram(proxy.Powers, 34, 143), Written: histogram(proxy.Powers, 34, 144),
+		Lifetimes: proxy.LifetimeSum{Classes: map[string]uint64{"none": 145, "far": 146}, Seconds: histogram(proxy.Lifespan, 15, 147)},
+	}
+}
+
+// A logStub is a log whose level can be changed.
+type logStub struct{ level string }
+
+func (l *logStub) Lines() map[string]uint64 { return map[string]uint64{"info": 81, "warn": 82} }
+
+func (l *logStub) Level() string { return l.level }
+
+func (l *logStub) SetLevel(level string) error {
+	if level != "debug" {
+		return errors.New("no such level")
+	}
+	l.level = level
+	return nil
+}
+
+func newServer(s *source) *admin.Server {
+	if s.log == nil {
+		s.log = &logStub{level: "info"}
+	}
+	return newServerOf(s, admin.Options{NativeHistograms: s.native, Log: s.log})
+}
+
+func newServerOf(s admin.Source, opts admin.Options) *admin.Server {
+	opts.Build = admin.Build{Version: "v1.2.3", GoVersion: "go1.26"}
+	return admin.New(s, opts, zap.NewNop())
 }
 
 // ask sends one request to the endpoints of a loopback address.
@@ -153,7 +218,7 @@ func TestMetrics(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(string(want), strings.Join(got, "")); diff != "" {
+	if diff := gocmp.Diff(string(want), strings.Join(got, "")); diff != "" {
 		t.Errorf("/metrics (-want +got):\n%s", diff)
 	}
 	for _, name := range []string{"go_goroutines ", "process_open_fds "} {
@@ -191,9 +256,11 @@ func TestMetricsDoc(t *testing.T) {
 		if names := label.FindAllStringSubmatch(sample, -1); len(names) > 0 {
 			var quoted []string
 			for _, n := range names {
-				quoted = append(quoted, "`"+n[1]+"`")
+				if n[1] != "le" {
+					quoted = append(quoted, "`"+n[1]+"`")
+				}
 			}
-			labels = strings.Join(quoted, ", ")
+			labels = cmp.Or(strings.Join(quoted, ", "), "–")
 		}
 		fmt.Fprintf(&want, "| `%s` | %s | %s | %s |\n", name, kind, labels, help)
 	}
@@ -215,7 +282,7 @@ func TestMetricsDoc(t *testing.T) {
 		}
 		return
 	}
-	if diff := cmp.Diff(want.String(), got); diff != "" {
+	if diff := gocmp.Diff(want.String(), got); diff != "" {
 		t.Errorf("%s is out of date; run go test ./admin -update (-want +got):\n%s", file, diff)
 	}
 }

@@ -175,7 +175,7 @@ func TestRelease(t *testing.T) {
 				req.Header.Set(tt.header[0], tt.header[1])
 			}
 			w := httptest.NewRecorder()
-			admin.New(s, admin.Build{}, zap.New(core)).Handler(true).ServeHTTP(w, req)
+			admin.New(s, admin.Options{}, zap.New(core)).Handler(true).ServeHTTP(w, req)
 			if w.Code != tt.status || w.Body.String() != tt.body {
 				t.Errorf("%s %s: %d %q, want %d %q", tt.method, tt.target, w.Code, w.Body, tt.status, tt.body)
 			}

@@ -51,15 +51,16 @@ func newPage() page {
 // endpoints is what GET / tells whoever is no browser.
 const endpoints = `mcproxy
 
-/             this list, and to browsers the page
-/metrics      figures for Prometheus
-/healthz      the process runs
-/readyz       clients are accepted
-/api/status   pools, backends and clients as they are now, as JSON
-/api/history  the last 15 minutes by the second, as JSON; ?after=N&pool=POOL
-/api/hotkeys  the heaviest and the largest keys, as JSON; ?pool=POOL
-/api/lookup   where a key belongs, and what is there, as JSON; ?key=KEY
-/api/release  POST ?pool=POOL&backend=BACKEND lets a held backend come back`
+/              this list, and to browsers the page
+/metrics       figures for Prometheus
+/healthz       the process runs
+/readyz        clients are accepted
+/api/status    pools, backends and clients as they are now, as JSON
+/api/history   the last 15 minutes by the second, as JSON; ?after=N&pool=POOL
+/api/hotkeys   the heaviest and the largest keys, as JSON; ?pool=POOL
+/api/lookup    where a key belongs, and what is there, as JSON; ?key=KEY
+/api/release   POST ?pool=POOL&backend=BACKEND lets a held backend come back
+/api/loglevel  the lowest level that is logged; POST ?level=LEVEL changes it`
 
 // root answers GET /.
 func (s *Server) root(w http.ResponseWriter, req *http.Request) {

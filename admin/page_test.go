@@ -120,7 +120,7 @@ func (s *stage) Lookup(_ context.Context, key []byte) (*proxy.KeyReport, error) 
 // play serves a stage's page, with 15 minutes behind it.
 func play(t *testing.T, s *stage) *httptest.Server {
 	t.Helper()
-	server := admin.New(s, admin.Build{Version: "v1.2.3", GoVersion: "go1.26"}, zap.NewNop())
+	server := admin.New(s, admin.Options{Build: admin.Build{Version: "v1.2.3", GoVersion: "go1.26"}}, zap.NewNop())
 	for at := s.start; at.Before(time.Now()); at = at.Add(time.Second) {
 		server.Record(at, s.at(at), s.HotKeys())
 	}

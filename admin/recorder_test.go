@@ -169,7 +169,7 @@ func TestHistoryIsBounded(t *testing.T) {
 func TestRecorder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStage(time.Now())
-		server := newServerOf(s)
+		server := newServerOf(s, admin.Options{})
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan struct{})
 		go func() {

@@ -38,11 +38,30 @@ type Build struct {
 	GoVersion string // "go1.26.0"
 }
 
+// Options say what the endpoints tell beside their Source. Zero fields tell nothing.
+type Options struct {
+	Build Build
+	// NativeHistograms gives histograms native buckets beside the classic ones, for a Prometheus that asks for them.
+	NativeHistograms bool
+	Log              Log // nil: its level cannot be asked for, or changed
+}
+
+// A Log is the program's. Its methods are safe for concurrent use.
+type Log interface {
+	// Lines counts what was logged, by level ("info").
+	Lines() map[string]uint64
+	// Level is the lowest level that is logged.
+	Level() string
+	// SetLevel changes it: "debug", "info", "warn" or "error".
+	SetLevel(level string) error
+}
+
 // A Server answers about one Source.
 type Server struct {
 	source   Source
 	build    Build
 	metrics  http.Handler
+	level    Log
 	log      *zap.Logger
 	recorder *recorder
 	page     page
@@ -61,14 +80,15 @@ const (
 )
 
 // New makes a server. It listens on nothing before Serve.
-func New(source Source, build Build, log *zap.Logger) *Server {
+func New(source Source, opts Options, log *zap.Logger) *Server {
 	return &Server{
 		source: source,
-		build:  build,
-		metrics: promhttp.HandlerFor(registry(source, build), promhttp.HandlerOpts{
+		build:  opts.Build,
+		metrics: promhttp.HandlerFor(registry(source, opts), promhttp.HandlerOpts{
 			ErrorLog:            zap.NewStdLog(log),
 			MaxRequestsInFlight: maxScrapes,
 		}),
+		level:    opts.Log,
 		log:      log,
 		recorder: newRecorder(source, log),
 		page:     newPage(),
@@ -135,14 +155,19 @@ func (s *Server) Handler(loopbackOnly bool) http.Handler {
 	mux.HandleFunc("/api/hotkeys", s.hotKeys)
 	mux.HandleFunc(lookupPath, s.lookup)
 	mux.HandleFunc(releasePath, s.release)
+	if s.level != nil {
+		mux.HandleFunc(logLevelPath, s.logLevel)
+	}
 	mux.HandleFunc("/{$}", s.root)
 	return guard(mux, loopbackOnly)
 }
 
-// The paths that are posted to: the first changes something, and takes nothing but POST; the other may get its key by POST.
+// The paths that are posted to: the first changes something, and takes nothing but POST; the second may get its key by POST; the last
+// changes something by POST, and tells it by GET.
 const (
-	releasePath = "/api/release"
-	lookupPath  = "/api/lookup"
+	releasePath  = "/api/release"
+	lookupPath   = "/api/lookup"
+	logLevelPath = "/api/loglevel"
 )
 
 // guard lets only reads through, but for these paths, and only from those who know that they talk to this machine. What changes
@@ -156,7 +181,7 @@ func guard(next http.Handler, loopbackOnly bool) http.Handler {
 		switch req.URL.Path {
 		case releasePath:
 			methods, told = []string{"POST"}, "only POST is answered here"
-		case lookupPath:
+		case lookupPath, logLevelPath:
 			methods, told = []string{"GET", "HEAD", "POST"}, "only GET, HEAD and POST are answered here"
 		}
 		switch {

@@ -225,6 +225,18 @@ func batchDelay(dst *time.Duration) kind {
 	}}
 }
 
+// orNever takes a duration. "0s" is never, which package proxy calls a negative one.
+func orNever(dst *time.Duration, least, most time.Duration) kind {
+	inner := duration(dst, least, most)
+	return kind{`"0s", or ` + inner.allowed, func(r *reader, v value) {
+		if v.data == "0s" || v.data == "0" {
+			*dst = -1
+			return
+		}
+		inner.read(r, v)
+	}}
+}
+
 // keepalive takes a duration. "0s" is none, which package proxy calls a negative one.
 func keepalive(dst *time.Duration) kind {
 	// TCP_KEEPIDLE takes 1..32,767 whole seconds (tcp(7)).

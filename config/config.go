@@ -35,7 +35,8 @@ type Log struct {
 
 // Admin says where the HTTP endpoints for operators are.
 type Admin struct {
-	Address string // "127.0.0.1:9151"; "" is no endpoint
+	Address          string // "127.0.0.1:9151"; "" is no endpoint
+	NativeHistograms bool   // histograms have native buckets too
 }
 
 // Load reads the file at path. Its error is Problems if the file could be read.

@@ -72,12 +72,13 @@ func TestParseEveryKey(t *testing.T) {
 				{Network: "tcp", Address: "[::1]:0"},
 				{Network: "unix", Address: "/run/mcproxy/mcproxy.sock", Mode: 0o600},
 			},
-			Workers:      3,
-			MaxConns:     5000,
-			MaxValue:     8 << 20,
-			Keepalive:    30 * time.Second,
-			BatchDelay:   200 * time.Microsecond,
-			DrainTimeout: 90 * time.Second,
+			Workers:       3,
+			MaxConns:      5000,
+			MaxValue:      8 << 20,
+			Keepalive:     30 * time.Second,
+			BatchDelay:    200 * time.Microsecond,
+			DrainTimeout:  90 * time.Second,
+			StatsInterval: time.Minute,
 			Pools: []pool.Config{
 				{
 					Name: "main",
@@ -129,7 +130,7 @@ func TestParseEveryKey(t *testing.T) {
 			DefaultPool: "main",
 		},
 		Log:   config.Log{Level: "debug", Format: "json"},
-		Admin: config.Admin{Address: "127.0.0.1:9151"},
+		Admin: config.Admin{Address: "127.0.0.1:9151", NativeHistograms: true},
 	}
 	if diff := cmp.Diff(want, f); diff != "" {
 		t.Errorf("every_key.toml (-want +got):\n%s", diff)

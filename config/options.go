@@ -90,6 +90,10 @@ func proxyOptions(c *proxy.Config) []option {
 				"then; with few clients, or little to do, nothing waits. The kernel's timer slack adds up to 50 µs. \"0s\" never waits.",
 		},
 		{
+			"stats_interval", orNever(&c.StatsInterval, time.Second, time.Hour), `"15s"`,
+			"How often each backend is asked for its own figures, which /metrics shows: items, bytes, evictions. \"0s\" never asks.",
+		},
+		{
 			"drain_timeout", duration(&c.DrainTimeout, time.Millisecond, time.Hour), `"10s"`,
 			"How long a stopping proxy waits for requests in flight.",
 		},
@@ -104,10 +108,16 @@ func logOptions(l *Log) []option {
 }
 
 func adminOptions(a *Admin) []option {
-	return []option{{
-		"address", adminAddress(&a.Address), "",
-		"Where /metrics, /healthz and /readyz are served over HTTP. Without it they are not.",
-	}}
+	return []option{
+		{
+			"address", adminAddress(&a.Address), "",
+			"Where /metrics, /healthz and /readyz are served over HTTP. Without it they are not.",
+		},
+		{
+			"native_histograms", boolean(&a.NativeHistograms), "false",
+			"Histograms of /metrics have native buckets too, for a Prometheus with native histograms enabled.",
+		},
+	}
 }
 
 func poolOptions(d *poolDraft) []option {

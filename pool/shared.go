@@ -62,6 +62,24 @@ func NewSharedAfter(former *Shared, cfg Config, find func(*BackendConfig) (*back
 
 // NewRing makes a pool's ring, which needs no servers.
 func NewRing(cfg Config) (ring.Ring, error) {
+	nodes, err := ringNodes(cfg)
+	if err != nil {
+		return nil, err
+	}
+	r, err := ring.New(nodes, cfg.Ring)
+	if err != nil {
+		return nil, fmt.Errorf("pool %s: %w", cfg.Name, err)
+	}
+	return r, nil
+}
+
+// Fingerprint is a hash of all that decides where a pool's keys belong: see ring.Fingerprint.
+func Fingerprint(cfg Config) (uint64, error) {
+	nodes, err := ringNodes(cfg)
+	return ring.Fingerprint(nodes, cfg.Ring), err
+}
+
+func ringNodes(cfg Config) ([]ring.Node, error) {
 	nodes := make([]ring.Node, len(cfg.Backends))
 	for i := range cfg.Backends {
 		c := &cfg.Backends[i]
@@ -78,11 +96,7 @@ func NewRing(cfg Config) (ring.Ring, error) {
 		}
 		nodes[i] = n
 	}
-	r, err := ring.New(nodes, cfg.Ring)
-	if err != nil {
-		return nil, fmt.Errorf("pool %s: %w", cfg.Name, err)
-	}
-	return r, nil
+	return nodes, nil
 }
 
 // ID is what the backend is called.

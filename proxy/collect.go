@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strconv"
@@ -10,6 +11,20 @@ import (
 	"mcproxy/pool"
 	"mcproxy/ring"
 )
+
+// ringFacts are what people are told of a pool's ring.
+type ringFacts struct {
+	shares []float64 // of the keys, by backend
+	hash   uint64
+}
+
+func newRingFacts(p *pool.Shared) ringFacts {
+	hash, err := pool.Fingerprint(p.Config)
+	if err != nil {
+		panic("proxy: the ring of a pool that is there: " + err.Error())
+	}
+	return ringFacts{shares(p.Ring, len(p.Backends)), hash}
+}
 
 // shares tells which part of the keys a ring places on each of n nodes: of many keys that are as good as any others.
 func shares(r ring.Ring, n int) []float64 {
@@ -34,7 +49,7 @@ func (s *Server) Snapshot(ctx context.Context) (Snapshot, error) {
 	}
 	snap.Clients.Errors, snap.Clients.ClosedBy = make(map[string]uint64), make(map[string]uint64)
 	for i, p := range t.pools {
-		snap.Pools = append(snap.Pools, poolFigures(p, t.shares[i]))
+		snap.Pools = append(snap.Pools, s.poolFigures(p, &t.rings[i]))
 	}
 	if s.ready.Load() {
 		if err := s.askWorkers(ctx, &snap); err != nil {
@@ -56,15 +71,16 @@ func (s *Server) Snapshot(ctx context.Context) (Snapshot, error) {
 }
 
 // poolFigures begin with what all workers share.
-func poolFigures(p *pool.Shared, share []float64) PoolFigures {
+func (s *Server) poolFigures(p *pool.Shared, r *ringFacts) PoolFigures {
 	f := PoolFigures{Name: p.Config.Name, OversizedValues: make(map[string]uint64), Backends: make([]BackendFigures, len(p.Backends))}
 	f.Requests = make(map[string]uint64)
+	f.Ring = RingFigures{cmp.Or(p.Config.Ring.Kind, "consistent"), fmt.Sprintf("%016x", r.hash)}
 	for i, b := range p.Backends {
 		t := &f.Backends[i]
 		t.Name, t.Address, t.Version, t.State = b.Name, b.Address, b.Version(), b.State().String()
 		t.Requests, t.Errors = make(map[string]uint64), make(map[string]uint64)
 		t.JournalKeys, t.Journalled = b.Journal()
-		t.Stats, t.Share = b.Stats(), share[i]
+		t.Stats, t.Share, t.Changes = b.Stats(), r.shares[i], s.changes.of(f.Name, b.Name)
 	}
 	return f
 }

@@ -1,8 +1,14 @@
 package proxy
 
 import (
+	"cmp"
+	"errors"
+	"slices"
+	"strings"
 	"sync"
 	"time"
+
+	"mcproxy/backend"
 )
 
 // An Event is something that happened to the proxy, not to a request: what the log says of it, for who looks at it now.
@@ -63,3 +69,47 @@ func (l *events) list() []Event {
 // Note adds an event to those of Snapshot.Events; what else has happened to the process is its owner's to tell. The event's ID and
 // time are set here.
 func (s *Server) Note(e Event) { s.events.add(e) }
+
+// stateChanges counts what became of backends. Its methods are safe for concurrent use.
+type stateChanges struct {
+	mu     sync.Mutex
+	counts map[stateChange]uint64 // guarded by mu
+}
+
+type stateChange struct{ pool, backend, state, reason string }
+
+func (c *stateChanges) count(pool, name string, state backend.State, cause error) {
+	reason := "connect"
+	switch {
+	case state == backend.StateUp:
+		reason = "recovered"
+	case state == backend.StateHeld:
+		reason = "journal"
+	case cause == nil:
+		reason = "released"
+	case errors.Is(cause, backend.ErrTimeout):
+		reason = "timeout"
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.counts == nil {
+		c.counts = make(map[stateChange]uint64)
+	}
+	c.counts[stateChange{pool, name, state.String(), reason}]++
+}
+
+// of gives a backend's, in a certain order.
+func (c *stateChanges) of(pool, name string) []StateChange {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var list []StateChange
+	for key, n := range c.counts {
+		if key.pool == pool && key.backend == name {
+			list = append(list, StateChange{key.state, key.reason, n})
+		}
+	}
+	slices.SortFunc(list, func(a, b StateChange) int {
+		return cmp.Or(strings.Compare(a.State, b.State), strings.Compare(a.Reason, b.Reason))
+	})
+	return list
+}

@@ -24,6 +24,9 @@ type OversizedKey struct {
 	Action     string        // what is done about it
 }
 
+// Name says which key it is, as HotKey.Name.
+func (k *OversizedKey) Name() string { return keyName(k.Key, k.Hash, false) }
+
 // oversized puts together what the workers saw of a pool: the rates are summed, all else is as the last of them saw it.
 func (s *Server) oversized(p *pool.Shared, seen []pool.Oversized) []OversizedKey {
 	slices.SortFunc(seen, func(a, b pool.Oversized) int {

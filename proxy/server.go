@@ -35,6 +35,7 @@ type Server struct {
 	accepted atomic.Uint64
 	rejected atomic.Uint64
 	events   events
+	changes  stateChanges
 
 	addresses chan *tally.Addresses // lends them to one Snapshot at a time
 
@@ -99,6 +100,7 @@ func (s *Server) backendChanged(pool string) func(*backend.Backend, backend.Stat
 			s.log.Error("backend is held: its journal of missed writes overflowed, so it may hold old values; "+
 				"flush or restart it, then release it", fields...)
 		}
+		s.changes.count(pool, b.Name, state, cause)
 		if cause != nil {
 			event.Text += ": " + cause.Error()
 		}

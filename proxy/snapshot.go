@@ -28,6 +28,16 @@ type Snapshot struct {
 // A Histogram is a copy of one: Count, Quantile, Since (an earlier copy), Bound.
 type Histogram = tally.Histogram
 
+// A Scale says where the buckets of a Histogram end.
+type Scale = tally.Scale
+
+// The scales.
+const (
+	Seconds  = tally.Seconds
+	Powers   = tally.Powers
+	Lifespan = tally.Lifespan
+)
+
 // AddressFigures are what clients with one address did: Address, Conns, Requests, Stores, BytesIn, BytesOut.
 type AddressFigures = tally.AddressSum
 
@@ -66,6 +76,15 @@ type ListenerFigures struct {
 // Lifetimes by class, Hits and Misses.
 type PoolSum = tally.PoolSum
 
+// A KeyCount says how often clients were told a Status of keys, by Verb.
+type KeyCount = tally.KeyCount
+
+// OpDurations are the durations of requests of an Op: a Histogram of seconds.
+type OpDurations = tally.OpDurations
+
+// A LifetimeSum has the numbers of Classes by name, and a Histogram of Seconds.
+type LifetimeSum = tally.LifetimeSum
+
 // BudgetFigures tell of the budget for large values.
 type BudgetFigures = budget.Figures
 
@@ -82,6 +101,8 @@ type PoolFigures struct {
 
 	Split SplitFigures
 
+	Ring RingFigures
+
 	OversizedValues map[string]uint64 // requests with values over the pool's split threshold: "passed", "split", "refused"
 	// Oversized are the keys with the longest values over the pool's split threshold of which something was seen within the last
 	// minute, the longest first; 20 at most.
@@ -94,6 +115,19 @@ type PoolFigures struct {
 	Demoted  uint64         // keys that ceased to be
 
 	Backends []BackendFigures // in the order of the configuration
+}
+
+// RingFigures say which ring a pool has.
+type RingFigures struct {
+	Kind string // "consistent"
+	Hash string // 16 hex digits: of all that decides where keys belong. Proxies with the same one place keys alike
+}
+
+// A StateChange is how often a backend came to a state for a reason.
+type StateChange struct {
+	State  string // "up", "down", "held"
+	Reason string // "timeout", "connect", "journal", "recovered", "released"
+	Count  uint64
 }
 
 // BackendStats are a backend's own figures: Version, StartTime, Items, Bytes, Limit, Evictions, Connections, Gets, Sets.
@@ -122,6 +156,8 @@ type BackendFigures struct {
 	Errors    map[string]uint64 // Failures by kind: "timeout", "connect", "closed", "protocol", "overloaded", "down", "held", "unsettled", "shutdown"
 	Durations Histogram         // of calls that were answered, from their sending on
 	Batches   Histogram         // calls that went with one write
+
+	Changes []StateChange // those that there were
 
 	Share float64       // of the keys that the ring places here, 0..1
 	Stats *BackendStats // what the backend last said of itself; nil: nothing yet. It is not to be changed

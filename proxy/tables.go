@@ -17,7 +17,7 @@ type tables struct {
 	// Immutable.
 	cfg       Config // with its defaults
 	pools     []*pool.Shared
-	shares    [][]float64 // by pool and backend: of the keys
+	rings     []ringFacts // of pools
 	routes    *routeTable
 	acceptors []*acceptor        // by cfg.Listeners
 	watchers  []*watcher         // of the pools whose keys are watched
@@ -58,7 +58,7 @@ func (s *Server) addPools(t, former *tables) error {
 		old := former.pool(cfg.Name)
 		if old != nil && reflect.DeepEqual(old.Config, cfg) {
 			t.pools = append(t.pools, old)
-			t.shares = append(t.shares, former.shares[former.index(cfg.Name)])
+			t.rings = append(t.rings, former.rings[former.index(cfg.Name)])
 			continue
 		}
 		p, err := pool.NewSharedAfter(old, cfg, func(c *pool.BackendConfig) (*backend.Backend, error) {
@@ -76,7 +76,7 @@ func (s *Server) addPools(t, former *tables) error {
 		}
 		p.Budget = s.budget
 		t.pools = append(t.pools, p)
-		t.shares = append(t.shares, shares(p.Ring, len(p.Backends)))
+		t.rings = append(t.rings, newRingFacts(p))
 	}
 	return nil
 }

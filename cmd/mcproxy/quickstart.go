@@ -106,7 +106,7 @@ func freeAddress(address string) string {
 
 // quickstart runs until a signal.
 func quickstart(ctx context.Context, opts quickstartOptions, out, errOut io.Writer) (err error) {
-	log, err := newLog(config.Log{Level: "warn", Format: "console"}, errOut)
+	log, control, err := newLog(config.Log{Level: "warn", Format: "console"}, errOut)
 	if err != nil {
 		return err
 	}
@@ -134,7 +134,7 @@ func quickstart(ctx context.Context, opts quickstartOptions, out, errOut io.Writ
 	if err != nil {
 		return err
 	}
-	p, err := newProgram(f, log)
+	p, err := newProgram(f, log, control)
 	if err != nil {
 		return err
 	}

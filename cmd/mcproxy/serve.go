@@ -44,7 +44,7 @@ func newServe() *cobra.Command {
 
 // serve runs a configuration until a signal.
 func serve(ctx context.Context, name string, f *config.File, errOut io.Writer) error {
-	log, err := newLog(f.Log, errOut)
+	log, control, err := newLog(f.Log, errOut)
 	if err != nil {
 		return err
 	}
@@ -53,7 +53,7 @@ func serve(ctx context.Context, name string, f *config.File, errOut io.Writer) e
 	log.Info("mcproxy starts", zap.String("version", programVersion()), zap.String("go", runtime.Version()),
 		zap.Int("pid", os.Getpid()), zap.String("config", name))
 	logDescriptors(log, f.Proxy.MaxConns)
-	p, err := newProgram(f, log)
+	p, err := newProgram(f, log, control)
 	if err != nil {
 		return err
 	}
@@ -95,7 +95,7 @@ type program struct {
 }
 
 // newProgram opens all listeners, and logs what should be thought over.
-func newProgram(f *config.File, log *zap.Logger) (*program, error) {
+func newProgram(f *config.File, log *zap.Logger, control *logControl) (*program, error) {
 	for _, w := range f.Warnings {
 		log.Warn(w.Text, zap.String("config", w.File), zap.Int("line", w.Line), zap.String("key", w.Key))
 	}
@@ -123,8 +123,10 @@ func newProgram(f *config.File, log *zap.Logger) (*program, error) {
 		log.Info("listening", zap.Stringer("address", a))
 	}
 	if p.adminLn != nil {
-		build := admin.Build{Version: programVersion(), GoVersion: runtime.Version()}
-		p.admin = admin.New(p.proxy, build, log.Named("admin"))
+		opts := admin.Options{
+			Build: admin.Build{Version: programVersion(), GoVersion: runtime.Version()}, NativeHistograms: f.Admin.NativeHistograms, Log: control,
+		}
+		p.admin = admin.New(p.proxy, opts, log.Named("admin"))
 		log.Info("admin", zap.String("url", "http://"+p.adminLn.Addr().String()))
 	}
 	return p, nil

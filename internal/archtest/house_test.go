@@ -107,7 +107,7 @@ var house = []archtest.Row{
 	{
 		Package: "admin",
 		May:     []string{"proxy"},
-		Uses:    []string{"github.com/prometheus/client_golang", "go.uber.org/zap"},
+		Uses:    []string{"github.com/prometheus/client_golang", "github.com/prometheus/client_model", "go.uber.org/zap"},
 		Never:   []string{"flag", "os/signal", "os/exec", "log"},
 	},
 	// What memcached servers hold, read with commands that change nothing: a client of its own, as package backend is the proxy's.
