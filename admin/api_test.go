@@ -127,14 +127,37 @@ func indented(t *testing.T, server *admin.Server, path string) string {
 	return b.String()
 }
 
+// told are figures with all that the endpoints tell of.
+func told() proxy.Snapshot {
+	s := figures()
+	p := &s.Pools[0]
+	h := proxy.Histogram{Counts: make([]uint64, 102)}
+	h.Counts[33], h.Counts[40] = 40, 3
+	p.Durations = []proxy.OpDurations{{Op: "get", Histogram: h}}
+	p.Callers = map[uint64][]proxy.Caller{
+		0x17:               {{Address: "10.0.0.7", Share: 1}},
+		0x9ae16a3b2f90404f: {{Address: "10.0.0.7", Share: .93}, {Address: "10.0.0.12", Share: .07}},
+	}
+	a := proxy.AddressFigures{Address: "10.0.0.7"}
+	a.Conns, a.Requests, a.Stores, a.BytesIn, a.BytesOut = 4, 43, 22, 16, 17
+	s.Addresses = []proxy.AddressFigures{a, {Address: proxy.OtherAddresses}}
+	s.Events = []proxy.Event{
+		{ID: 1, At: s.Start, Kind: proxy.EventStart, Text: "clients are accepted"},
+		{ID: 2, At: s.Start.Add(9 * time.Second), Kind: proxy.EventHeld, Pool: "main", Backend: "b", Text: "the backend is held: its journal overflowed"},
+		{ID: 3, At: s.Start.Add(10 * time.Second), Kind: proxy.EventPromoted, Pool: "main", Backend: "a", Key: "usertokens-nova", Text: "usertokens-nova is byte-hot: 50 % of the pool's cost"},
+	}
+	return s
+}
+
 // TestAPIDoc holds the JSON that docs/admin.md shows to what the endpoints answer, and its tables to the fields that there are.
 func TestAPIDoc(t *testing.T) {
-	s := &source{ready: true, snapshot: figures(), hotKeys: hotKeys(), lookup: func(key string) (*proxy.KeyReport, error) { return found(key), nil }}
+	s := &source{ready: true, snapshot: told(), hotKeys: hotKeys(), lookup: func(key string) (*proxy.KeyReport, error) { return found(key), nil }}
 	start := s.snapshot.Start
 	now := s.snapshot
 	now.Pools = now.Pools[:1]
 	then := figures()
 	then.Pools[0].Backends[0].BytesIn, then.Pools[0].Backends[0].BytesOut, then.Pools[0].Backends[0].Calls = 0, 0, 0
+	then.Addresses = []proxy.AddressFigures{{Address: "10.0.0.7"}, {Address: proxy.OtherAddresses}}
 	then.Pools[0].Hits, then.Pools[0].Requests = 0, nil
 	server := newServer(s)
 	server.Record(start.Add(30*time.Second), then, nil)

@@ -69,6 +69,16 @@ func pageFigures(t *testing.T, _ *stage, page *chrometest.Page) {
 			t.Errorf("the first backend says %q, without %q", got, want)
 		}
 	}
+	for selector, want := range map[string]string{
+		"#keys tbody tr td.who": "10.0.9.7 93\u202f%", "#clients tbody tr": "10.0.9.7", "#events li": "10.1.0.3:11211", "#events li:last-child": "clients are accepted",
+	} {
+		if got := page.Text(selector); !strings.Contains(got, want) {
+			t.Errorf("%s says %q, without %q", selector, got, want)
+		}
+	}
+	if got := page.Text("#figures > div:nth-child(5)"); !strings.Contains(got, "µs") || !strings.Contains(got, "p99.9") {
+		t.Errorf("the latency says %q", got)
+	}
 	// It moves: the counters of the stage go on, and the page with them.
 	var before, after string
 	page.Eval(`document.querySelector("#figures").innerText`, &before)

@@ -41,6 +41,14 @@ type OversizedKey struct {
 	Backend    string  `json:"backend"`
 	Chunks     int     `json:"chunks"` // that it stands in; 0: it is not split
 	Action     string  `json:"action"` // what is done about it
+
+	Clients []KeyClient `json:"clients"` // who ask for it most
+}
+
+// A KeyClient is one of the clients that ask for a key.
+type KeyClient struct {
+	Address string `json:"address"`
+	Share   Figure `json:"share"` // of the key's requests, 0..1
 }
 
 // A HotKey is one key of a HotKeyPool. Figures a second are means over about the last second.
@@ -60,6 +68,8 @@ type HotKey struct {
 	Load       float64   `json:"load"`             // its cost over the mean backend's
 	Backend    string    `json:"backend,omitempty"`
 	Action     string    `json:"action"` // what is done about it: "coalesced", or "" for nothing
+
+	Clients []KeyClient `json:"clients"` // who ask for it most
 }
 
 // hotKeys answers GET /api/hotkeys.
@@ -100,13 +110,13 @@ func hotKeyReport(f *figures) HotKeyReport {
 			k := &p.Oversized[j]
 			out.Oversized = append(out.Oversized, OversizedKey{
 				Key: proxy.EscapeKey(k.Key), Hash: fmt.Sprintf("%016x", k.Hash), ValueBytes: k.ValueBytes, Ops: k.Ops, Age: k.Age.Seconds(),
-				Backend: k.Backend, Chunks: k.Chunks, Action: k.Action,
+				Backend: k.Backend, Chunks: k.Chunks, Action: k.Action, Clients: clientsOf(p, k.Hash),
 			})
 		}
 		if seen := f.watched(p.Name); seen != nil {
 			out.Watched, out.At, out.Hidden = true, seen.At.UTC(), seen.Hidden
 			for j := range seen.Keys {
-				out.Keys = append(out.Keys, reportKey(&seen.Keys[j]))
+				out.Keys = append(out.Keys, reportKey(&seen.Keys[j], clientsOf(p, seen.Keys[j].Hash)))
 			}
 		}
 		report.Pools = append(report.Pools, out)
@@ -114,10 +124,19 @@ func hotKeyReport(f *figures) HotKeyReport {
 	return report
 }
 
-func reportKey(k *proxy.HotKey) HotKey {
+func clientsOf(p *proxy.PoolFigures, hash uint64) []KeyClient {
+	list := []KeyClient{}
+	for _, c := range p.Callers[hash] {
+		list = append(list, KeyClient{c.Address, Figure(c.Share)})
+	}
+	return list
+}
+
+func reportKey(k *proxy.HotKey, clients []KeyClient) HotKey {
 	out := HotKey{
 		Key: proxy.EscapeKey(k.Key), Hash: fmt.Sprintf("%016x", k.Hash), Kind: k.Kind, Hot: k.Hot, Ops: k.Ops, Reads: k.Reads, Writes: k.Writes,
 		Bytes: k.Bytes, ValueBytes: k.ValueBytes, Share: k.Share, ShareError: k.Err, Load: k.Load, Backend: k.Backend, Action: k.Action,
+		Clients: clients,
 	}
 	if k.Hot {
 		out.Since = k.Since.UTC()

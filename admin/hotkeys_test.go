@@ -211,7 +211,7 @@ const (
 func TestHotKeysDoc(t *testing.T) {
 	shown := hotKeys()
 	shown[0].Keys = []proxy.HotKey{shown[0].Keys[0], shown[0].Keys[2]}
-	s := &source{snapshot: figures(), hotKeys: shown}
+	s := &source{snapshot: told(), hotKeys: shown}
 	want := body(t, ask(s, "GET", "/api/hotkeys?pool=main", "localhost"))
 	doc := holdBlock(t, hotKeysDoc, "```json\n", want)
 

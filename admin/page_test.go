@@ -79,6 +79,22 @@ func (s *stage) at(now time.Time) proxy.Snapshot {
 		PoolSum: proxy.PoolSum{Requests: map[string]uint64{"get": count(1800), "set": count(240)}, Hits: count(1730), Misses: count(70)},
 		HotKeys: map[string]int{"byte-hot": 2}, Backends: []proxy.BackendFigures{backend("b1", 1, a), backend("b2", 2, b)},
 	}
+	for _, k := range []struct {
+		op     string
+		rate   float64
+		bucket int
+	}{{"get", 1800, 33}, {"store", 240, 38}} { // a quarter of a millisecond, and half of one
+		d := proxy.OpDurations{Op: k.op, Histogram: proxy.Histogram{Counts: make([]uint64, 102)}}
+		for i, part := range []float64{.2, .5, .2, .07, .02, .008, .0015, .0005} {
+			d.Counts[k.bucket+2*i] = count(k.rate * part)
+		}
+		p.Durations = append(p.Durations, d)
+	}
+	p.Callers = map[uint64][]proxy.Caller{
+		1: {{Address: "10.0.9.7", Share: .93}, {Address: "10.0.9.12", Share: .07}},
+		2: {{Address: "10.0.9.12", Share: 1}},
+		3: {{Address: "10.0.8.1", Share: .26}, {Address: "10.0.8.2", Share: .25}, {Address: "10.0.8.3", Share: .25}, {Address: "10.0.8.4", Share: .24}},
+	}
 	if s.dead {
 		p.Backends[1].State, p.Backends[1].Version, p.Backends[1].JournalKeys = "down", "", 17
 		p.Backends[1].Failures, p.Failures = count(3), count(3)
@@ -91,7 +107,24 @@ func (s *stage) at(now time.Time) proxy.Snapshot {
 	return proxy.Snapshot{
 		Start: s.start, Workers: 2, Pools: []proxy.PoolFigures{p, many},
 		Clients: proxy.ClientFigures{Conns: 64, Accepted: 70, BytesIn: count(15e6), BytesOut: count(22e6)},
+		Addresses: []proxy.AddressFigures{
+			address("10.0.9.7", count(40), count(15e6)), address("10.0.9.12", count(39), count(14e6)), address("10.0.8.1", count(570), count(1e6)),
+			address("10.0.8.2", count(560), count(1e6)), address(proxy.OtherAddresses, count(800), count(1e6)),
+		},
+		Events: []proxy.Event{
+			{ID: 1, At: s.start, Kind: proxy.EventStart, Text: "clients are accepted"},
+			{ID: 2, At: s.start.Add(time.Minute), Kind: proxy.EventPromoted, Pool: "tokens", Key: s.keys[0].Name(), Text: s.keys[0].Name() + " is byte-hot: 52 % of the pool's cost"},
+			{ID: 3, At: s.start.Add(2 * time.Minute), Kind: proxy.EventDown, Pool: "sessions", Backend: "10.1.0.3:11211", Text: "the backend is down: connection refused"},
+			{ID: 4, At: s.start.Add(3 * time.Minute), Kind: proxy.EventUp, Pool: "sessions", Backend: "10.1.0.3:11211", Text: "the backend is up"},
+		},
 	}
+}
+
+// address gives what clients of one have done; one request of 20 brings a value.
+func address(name string, requests, bytes uint64) proxy.AddressFigures {
+	a := proxy.AddressFigures{Address: name}
+	a.Conns, a.Requests, a.Stores, a.BytesIn, a.BytesOut = 8, requests, requests/20, bytes/2, bytes/2
+	return a
 }
 
 func (s *stage) Snapshot(context.Context) (proxy.Snapshot, error) {

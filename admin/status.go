@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"slices"
 	"time"
 
 	"mcproxy/proxy"
@@ -17,6 +18,8 @@ type Status struct {
 	Workers   int          `json:"workers"`
 	Clients   ClientStatus `json:"clients"`
 	Pools     []PoolStatus `json:"pools"` // in the order of the configuration
+
+	Events []proxy.Event `json:"events"` // the last 256, the newest first
 }
 
 // A ClientStatus is about all clients together.
@@ -25,6 +28,19 @@ type ClientStatus struct {
 	Accepted uint64 `json:"accepted"` // conns, since the start
 	Rejected uint64 `json:"rejected"`
 	Sent     Figure `json:"sent_bytes_per_second"` // to clients
+	Received Figure `json:"received_bytes_per_second"`
+
+	// Addresses are at most 50, the busiest of the last minute first, and then all others as "other".
+	Addresses []AddressStatus `json:"addresses"`
+}
+
+// An AddressStatus is about the clients with one address.
+type AddressStatus struct {
+	Address  string `json:"address"`
+	Conns    int    `json:"conns"`
+	Requests Figure `json:"requests_per_second"`
+	Stores   Figure `json:"stores_per_second"` // requests that bring a value
+	Sent     Figure `json:"sent_bytes_per_second"`
 	Received Figure `json:"received_bytes_per_second"`
 }
 
@@ -37,8 +53,19 @@ type PoolStatus struct {
 	Coalesced Figure          `json:"coalesced_reads_per_second"`
 	HotKeys   int             `json:"hot_keys"`
 	Oversized int             `json:"oversized_keys"` // of the last minute
+	Latency   []Latency       `json:"latency"`        // of all requests ("all"), and of each kind that there was
 	Skew      Skew            `json:"skew"`
 	Backends  []BackendStatus `json:"backends"` // in the order of the configuration
+}
+
+// A Latency is how long requests took, in seconds: from when they were read to when their answers were there. A share of 50 %, 99 % and
+// 99.9 % of them took no longer than so.
+type Latency struct {
+	Op   string `json:"operation"`
+	Rate Figure `json:"per_second"`
+	P50  Figure `json:"p50"`
+	P99  Figure `json:"p99"`
+	P999 Figure `json:"p99_9"`
 }
 
 // A Skew says how uneven the backends' load is: the busiest one's over the mean. 1 is even, the number of backends is all on one, and
@@ -78,10 +105,11 @@ func statusOf(now, then moment, build Build, ready bool) Status {
 		Workers: now.Workers,
 		Clients: ClientStatus{
 			Conns: c.Conns, Accepted: c.Accepted, Rejected: c.Rejected, Sent: rate(c.BytesOut, before.BytesOut),
-			Received: rate(c.BytesIn, before.BytesIn),
+			Received: rate(c.BytesIn, before.BytesIn), Addresses: addressesOf(now.Addresses, then.Addresses, rate),
 		},
-		Pools: []PoolStatus{},
+		Pools: []PoolStatus{}, Events: slices.Clone(now.Events),
 	}
+	slices.Reverse(out.Events)
 	for i := range now.Pools {
 		p := &now.Pools[i]
 		old := poolOf(&then.Snapshot, p.Name)
@@ -92,6 +120,7 @@ func statusOf(now, then moment, build Build, ready bool) Status {
 		ps := PoolStatus{
 			Pool: p.Name, Ops: rate(requests(p), requests(old)), HitRatio: over(float64(hits), float64(hits+misses)),
 			Failures: rate(p.Failures, old.Failures), Coalesced: rate(p.Joined, old.Joined), Oversized: len(p.Oversized), Backends: []BackendStatus{},
+			Latency: latencyOf(p, old, seconds),
 		}
 		for _, n := range p.HotKeys {
 			ps.HotKeys += n
@@ -103,6 +132,49 @@ func statusOf(now, then moment, build Build, ready bool) Status {
 		out.Pools = append(out.Pools, ps)
 	}
 	return out
+}
+
+// addressesOf compares what clients did by address. An address that was not told by name before has no rates yet.
+func addressesOf(now, then []proxy.AddressFigures, rate func(now, then uint64) Figure) []AddressStatus {
+	list := []AddressStatus{}
+	for i := range now {
+		a := &now[i]
+		old := a
+		if j := slices.IndexFunc(then, func(o proxy.AddressFigures) bool { return o.Address == a.Address }); j >= 0 {
+			old = &then[j]
+		}
+		list = append(list, AddressStatus{
+			Address: a.Address, Conns: a.Conns, Requests: rate(a.Requests, old.Requests), Stores: rate(a.Stores, old.Stores),
+			Sent: rate(a.BytesOut, old.BytesOut), Received: rate(a.BytesIn, old.BytesIn),
+		})
+	}
+	return list
+}
+
+// latencyOf gives the percentiles of the requests between two moments: of all, and of each kind.
+func latencyOf(now, then *proxy.PoolFigures, seconds float64) []Latency {
+	var all proxy.Histogram
+	kinds := []Latency{}
+	for i := range now.Durations {
+		d := &now.Durations[i]
+		h := d.Histogram
+		if j := slices.IndexFunc(then.Durations, func(o proxy.OpDurations) bool { return o.Op == d.Op }); j >= 0 {
+			h = d.Since(then.Durations[j].Histogram)
+		}
+		all.Merge(&h)
+		if h.Count() > 0 {
+			kinds = append(kinds, percentiles(d.Op, &h, seconds))
+		}
+	}
+	return append([]Latency{percentiles("all", &all, seconds)}, kinds...)
+}
+
+func percentiles(op string, h *proxy.Histogram, seconds float64) Latency {
+	l := Latency{Op: op, Rate: Figure(perSecond(h.Count(), 0, seconds)), P50: None(), P99: None(), P999: None()}
+	if h.Count() > 0 {
+		l.P50, l.P99, l.P999 = Figure(h.Quantile(.5)), Figure(h.Quantile(.99)), Figure(h.Quantile(.999))
+	}
+	return l
 }
 
 func backendStatus(b *proxy.BackendFigures, pool *proxy.PoolFigures, rate func(now, then uint64) Figure) BackendStatus {

@@ -74,9 +74,9 @@ func (d *Detector) Skip(valueBytes int) bool {
 	return d.sampler.Skip(d.opBytes + int64(uint32(valueBytes)))
 }
 
-// Record counts a request that was not skipped.
-func (d *Detector) Record(hash uint64, key []byte, op Op, valueBytes int) {
-	d.record(hash, key, op, valueBytes)
+// Record counts a request that was not skipped, and gives how many requests it stands for, at least 1.
+func (d *Detector) Record(hash uint64, key []byte, op Op, valueBytes int) (times float64) {
+	return d.record(hash, key, op, valueBytes)
 }
 
 // SkipValue is ObserveValue's first half: if it says no, RecordValue must follow.
@@ -96,7 +96,7 @@ func (d *Detector) ObserveValue(hash uint64, key []byte, valueBytes int) {
 	}
 }
 
-func (d *Detector) record(hash uint64, key []byte, op Op, valueBytes int) {
+func (d *Detector) record(hash uint64, key []byte, op Op, valueBytes int) float64 {
 	size := uint32(valueBytes)
 	cost := d.opBytes + int64(size)
 	times, dither := d.sampler.Take(cost)
@@ -107,6 +107,7 @@ func (d *Detector) record(hash uint64, key []byte, op Op, valueBytes int) {
 		Size:   size,
 		Write:  op == Write,
 	})
+	return times
 }
 
 func (d *Detector) recordValue(hash uint64, key []byte, size uint32) {

@@ -102,7 +102,7 @@ func (t *gathering) Add(p *Pool, key []byte) {
 		p.splitter.Touched(key, t.exptime)
 	}
 	if d := p.detector; d != nil && !d.Skip(0) {
-		d.Record(hotkey.Hash(key), key, hotkey.Read, 0)
+		p.record(t.x.To, key, hotkey.Read, 0)
 	}
 	node := p.Shared.Ring.Lookup(key)
 	if p.Pipelines[node].Blocked(key) {

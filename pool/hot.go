@@ -15,6 +15,23 @@ func opOf(v protocol.Verb) hotkey.Op {
 	return hotkey.Read
 }
 
+// record has the detector count a request that it picked. Whose it is, is remembered if people look at its key.
+func (p *Pool) record(from Requester, key []byte, op hotkey.Op, valueBytes int) {
+	hash := hotkey.Hash(key)
+	times := p.detector.Record(hash, key, op, valueBytes)
+	if valueBytes > p.oversized.threshold || p.callers.Watches(hash) || p.Shared.hot.Load().Has(hash) {
+		if c, ok := from.(Caller); ok {
+			p.callers.Note(p.loop.Now, hash, c.Client(), times)
+		}
+	}
+}
+
+// A KeyCaller is a client that asks for a key: Client, Requests.
+type KeyCaller = keybook.Caller
+
+// AddCallers adds the clients that ask for keys which are hot or have large values, by hotkey.Hash. The loop calls it.
+func (p *Pool) AddCallers(to map[uint64][]KeyCaller) { p.callers.AddTo(to, p.loop.Now) }
+
 // observeValue has the detector count the value that answers a read; the request itself was counted when it came. A meta
 // answer does not name its key, but its request does.
 func (p *Pool) observeValue(c *backend.Call, r *protocol.Response) {

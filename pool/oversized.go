@@ -6,6 +6,7 @@ import (
 
 	"mcproxy/backend"
 	"mcproxy/hotkey"
+	"mcproxy/internal/keybook"
 	"mcproxy/protocol"
 )
 
@@ -46,13 +47,15 @@ type Oversized struct {
 type oversized struct {
 	threshold int
 	keys      []Oversized
-	counts    *[Fates]uint64 // requests
+	counts    *[Fates]uint64   // requests
+	callers   *keybook.Callers // are to remember these keys
 }
 
 // note takes up so many requests for a key whose value is size bytes. Without chunks those that are known stay.
 func (l *oversized) note(now int64, key []byte, seen Oversized, requests int) {
 	l.counts[seen.Fate] += uint64(requests)
 	hash := hotkey.Hash(key)
+	l.callers.Watch(now, hash)
 	victim := -1
 	for i := range l.keys {
 		k := &l.keys[i]

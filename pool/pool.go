@@ -9,6 +9,7 @@ import (
 	"mcproxy/hotkey"
 	"mcproxy/internal/budget"
 	"mcproxy/internal/epoll"
+	"mcproxy/internal/keybook"
 	"mcproxy/internal/tally"
 	"mcproxy/pool/chunks"
 	"mcproxy/pool/steps"
@@ -23,6 +24,7 @@ type Pool struct {
 
 	loop      *epoll.Loop
 	clock     int64            // nanoseconds since 1970 when Loop time was 0
+	callers   keybook.Callers  // of the keys that are hot or have large values
 	oversized oversized        // keys with long values
 	runner    steps.Runner     // of requests that take several calls
 	splitter  *chunks.Splitter // nil: values are not split
@@ -58,7 +60,7 @@ func NewAfter(former *Pool, s *Shared, loop *epoll.Loop, seed uint64) *Pool {
 	p := &Pool{Shared: s, Figures: former.Figures, loop: loop, building: make([]*fragment, len(s.Backends)), rand: rand.New(rand.NewPCG(seed, 0))}
 	p.runner = steps.Runner{Loop: loop, Timeout: s.timeout}
 	p.SetClock(time.Now().UnixNano())
-	p.oversized.counts = &p.Figures.Oversized
+	p.oversized.counts, p.oversized.callers = &p.Figures.Oversized, &p.callers
 	p.oversized.threshold = s.Config.Split.WithDefaults().Threshold
 	if former.detector != nil && s.Config.WatchedAs(&former.Shared.Config) {
 		p.detector = former.detector
@@ -90,6 +92,11 @@ type Requester interface {
 	// Finish takes the whole answer of an exchange, CRLF included; it is empty when the client is to hear nothing. answer is
 	// valid until Finish returns. The exchange is the requester's again.
 	Finish(x *Exchange, answer []byte)
+}
+
+// A Caller is a Requester that knows which client asks.
+type Caller interface {
+	Client() string // its address
 }
 
 // An Exchange is one client request with a pool, from the request to its answer. The zero value is ready for use, and so is
@@ -144,7 +151,7 @@ func (p *Pool) Do(x *Exchange, req *protocol.Request, affinity uint32) {
 	p.Figures.Requests[req.Verb]++
 	x.pool, x.quiet, x.verb = p, req.NoReply, req.Verb
 	if d := p.detector; d != nil && !d.Skip(len(req.Value)) {
-		d.Record(hotkey.Hash(req.Key), req.Key, opOf(req.Verb), len(req.Value))
+		p.record(x.To, req.Key, opOf(req.Verb), len(req.Value))
 	}
 	if req.ValueLen >= 0 {
 		p.sawStore(req)

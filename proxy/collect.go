@@ -59,6 +59,7 @@ func (s *Server) Snapshot(ctx context.Context) (Snapshot, error) {
 	for i, p := range t.pools {
 		f := &snap.Pools[i]
 		f.Oversized, f.seen = s.oversized(p, f.seen), nil
+		f.Callers, f.called = callers(f.called), nil
 	}
 	for _, w := range t.watchers {
 		if seen := w.seen.Load(); seen != nil {
@@ -73,7 +74,7 @@ func (s *Server) Snapshot(ctx context.Context) (Snapshot, error) {
 // poolFigures begin with what all workers share.
 func (s *Server) poolFigures(p *pool.Shared, r *ringFacts) PoolFigures {
 	f := PoolFigures{Name: p.Config.Name, OversizedValues: make(map[string]uint64), Backends: make([]BackendFigures, len(p.Backends))}
-	f.Requests = make(map[string]uint64)
+	f.Requests, f.called = make(map[string]uint64), make(map[uint64][]pool.KeyCaller)
 	f.Ring = RingFigures{cmp.Or(p.Config.Ring.Kind, "consistent"), fmt.Sprintf("%016x", r.hash)}
 	for i, b := range p.Backends {
 		t := &f.Backends[i]
@@ -134,6 +135,7 @@ func (w *worker) collect(to *Snapshot) {
 		t.Joined += p.Figures.Joined
 		t.Split.Add(&p.Figures.Split)
 		t.seen = p.AppendOversized(t.seen)
+		p.AddCallers(t.called)
 		for j, pl := range p.Pipelines {
 			t.Backends[j].add(pl)
 			if bulk := p.Bulk(j); bulk != nil {

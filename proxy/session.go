@@ -27,7 +27,8 @@ const (
 // A session is the state of one client's conn. Its worker's loop owns it. While the client is idle it holds no buffer.
 type session struct {
 	w        *worker
-	from     *tally.Client // of its client's address
+	peer     string        // its client's address
+	from     *tally.Client // of that address
 	tag      epoll.Tag
 	fd       int
 	by       *acceptor // that it came by

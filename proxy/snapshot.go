@@ -109,6 +109,11 @@ type PoolFigures struct {
 	Oversized []OversizedKey
 	seen      []pool.Oversized // what the workers know of them
 
+	// Callers are the clients that ask most for the keys which are hot or have large values, by HotKey.Hash: at most 4 of each, the busiest
+	// first.
+	Callers map[uint64][]Caller
+	called  map[uint64][]pool.KeyCaller // what the workers know of them
+
 	HotKeys  map[string]int // keys that are hot now, by kind ("read-hot", "write-hot", "byte-hot")
 	HotShare float64        // of the pool's cost, by the heaviest hot key; 0..1
 	Promoted uint64         // keys that became hot
@@ -128,6 +133,12 @@ type StateChange struct {
 	State  string // "up", "down", "held"
 	Reason string // "timeout", "connect", "journal", "recovered", "released"
 	Count  uint64
+}
+
+// A Caller is a client that asks for a key.
+type Caller struct {
+	Address string
+	Share   float64 // of the key's requests within about the last half minute, 0..1; an estimate
 }
 
 // BackendStats are a backend's own figures: Version, StartTime, Items, Bytes, Limit, Evictions, Connections, Gets, Sets.

@@ -120,7 +120,8 @@ func (w *worker) adopt(fd int, by *acceptor) {
 		w.gone(by)
 		return
 	}
-	s.from = w.counts.clients.Join(peerOf(fd))
+	s.peer = peerOf(fd)
+	s.from = w.counts.clients.Join(s.peer)
 	w.sessions = append(w.sessions, s)
 }
 

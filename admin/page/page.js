@@ -56,7 +56,7 @@
     id, title, title2, num: true, value: read, show: (row) => (read(row) ? figure(fmt.rate(read(row)), { class: "bad" }) : el("span", { class: "muted" }, "0")),
   });
   const backends = new Table($("backends").querySelector(".table"), "backends", [
-    { id: "name", title: "Backend", class: "lead", first: "ascending", value: (r) => r.backend, show: (r) => el("span", {}, swatch(r.colour), el("span", { class: "name", title: r.backend }, fmt.middle(r.backend, 28)), r.address !== r.backend && el("span", { class: "address" }, r.address)) },
+    { id: "name", title: "Backend", class: "lead", first: "ascending", value: (r) => r.backend, show: (r) => el("span", { class: "one" }, swatch(r.colour), el("span", { class: "name", title: r.backend }, fmt.middle(r.backend, 28)), r.address !== r.backend && el("span", { class: "address" }, r.address)) },
     { id: "state", title: "State", class: "state", first: "ascending", value: (r) => r.state, show: (r) => el("span", { class: ["up", "down", "held"].includes(r.state) ? r.state : "", title: { down: "its requests fail at once", held: "it missed more writes than its journal holds: flush it, then release it" }[r.state] }, r.state) },
     { id: "bar", title: "Bytes: from it, to it, and the mean", class: "load", value: total, show: bar },
     { id: "load", title: "× mean", num: true, title2: "its bytes over the mean backend's", value: (r) => r.load, show: (r) => figure(fmt.ratio(r.load), { class: r.load >= UNEVEN && r.all.length > 1 ? "bad" : "" }) },
@@ -68,7 +68,7 @@
     number("conns", "Conns", (r) => r.conns, (v) => [fmt.whole(v), ""], { class: "minor" }),
     { id: "journal", title: "Journal", num: true, class: "minor", title2: "keys of writes that it missed", value: (r) => r.journal_keys, show: (r) => (r.journal_keys ? el("span", { class: "bad" }, fmt.digits(r.journal_keys)) : el("span", { class: "muted" }, "0")) },
     { id: "version", title: "Version", class: "minor", first: "ascending", value: (r) => r.version, show: (r) => el("span", { class: "muted" }, r.version || "–") },
-  ], "name", (r) => r.backend);
+  ], "name", (r) => r.backend, [1000, 780]);
   backends.sort.down = false;
   backends.rowClass = (r) => (r.state === "up" ? "" : "dead");
 
@@ -85,7 +85,7 @@
   const kinds = (r) => [r.hot && el("span", { class: "badge hot" }, r.kind), r.large && el("span", { class: "badge large" }, "oversized"), !r.hot && !r.large && el("span", { class: "badge" }, r.kind || "–")].filter(Boolean);
   function who(r) {
     const list = r.clients || [];
-    return list.slice(0, 3).map((c, i) => el("span", {}, i ? ", " : "", c.address, " ", el("span", { class: "muted" }, fmt.percent(c.share).join("\u202f"))));
+    return list.slice(0, 3).flatMap((c) => [" ", el("span", { class: "one" }, c.address, " ", el("span", { class: "muted" }, fmt.part(c.share)))]);
   }
   const keys = new Table($("keys").querySelector(".table"), "keys", [
     { id: "name", title: "Key", class: "key", first: "ascending", value: (r) => r.name, show: (r) => el("button", { type: "button", title: "Look it up", "data-key": r.key || "" }, fmt.middle(r.name, 96)) },
@@ -102,7 +102,7 @@
     { id: "backend", title: "Backend", first: "ascending", value: (r) => r.backend || "", show: (r) => (r.backend ? el("span", {}, swatch(r.colour), fmt.middle(r.backend, 24)) : "–") },
     { id: "action", title: "What is done", class: "what", first: "ascending", value: (r) => r.what, show: (r) => (r.what ? r.what : el("span", { class: "muted" }, "nothing")) },
     { id: "clients", title: "Clients", class: "who", first: "ascending", title2: "the addresses that ask for it most, and their parts", value: (r) => ((r.clients || [])[0] || { address: "" }).address, show: (r) => (r.clients && r.clients.length ? who(r) : el("span", { class: "muted" }, "–")) },
-  ], "bytes", (r) => r.id);
+  ], "bytes", (r) => r.id, [0, 960]);
   $("keys").querySelector(".table").addEventListener("click", (ev) => {
     const b = ev.target.closest("td.key button");
     if (b && b.dataset.key) { $("key").value = b.dataset.key; lookUp(); }
@@ -113,8 +113,8 @@
     number("conns", "Conns", (r) => r.conns, (v) => [fmt.whole(v), ""]),
     number("requests", "Requests", (r) => r.requests_per_second, fmt.rate),
     number("stores", "Stores", (r) => r.stores_per_second, fmt.rate, { title2: "requests that bring a value" }),
-    number("bytes", "Bytes", (r) => r.bytes_per_second, fmt.byteRate, { title2: "both ways" }),
-  ], "bytes", (r) => r.address);
+    number("bytes", "Bytes", (r) => r.sent_bytes_per_second + r.received_bytes_per_second, fmt.byteRate, { title2: "both ways" }),
+  ], "bytes", (r) => r.address, [0, 340]);
 
   // The plots.
   const plots = {
@@ -158,9 +158,10 @@
       el("div", { class: "more" }, el("div", {}, ...words), el("div", { class: "muted" }, calls)));
   }
   function latency(p) {
-    if (!p.latency) return tile("Latency", figure(["–", ""]));
-    const l = p.latency;
-    return tile("Latency, p50 and p99", el("span", {}, figure(fmt.seconds(l.p50)), el("span", { class: "unit" }, "  /  "), figure(fmt.seconds(l.p99))), "p99.9 ", fmt.seconds(l.p999).join("\u202f"));
+    const [all, ...kinds] = p.latency;
+    const t = tile("Latency, p50 and p99", el("span", {}, figure(fmt.seconds(all.p50)), el("span", { class: "slash" }, "/"), figure(fmt.seconds(all.p99))), all.p99_9 === null ? "nobody asks" : `p99.9 ${fmt.seconds(all.p99_9).join("\u202f")}`);
+    t.title = kinds.map((k) => `${k.operation}: ${fmt.rate(k.per_second).join("")}, p50 ${fmt.seconds(k.p50).join(" ")}, p99 ${fmt.seconds(k.p99).join(" ")}, p99.9 ${fmt.seconds(k.p99_9).join(" ")}`).join("\n");
+    return t;
   }
   function drawFigures(p, status) {
     let sent = 0, received = 0;
@@ -176,18 +177,26 @@
     );
   }
 
+  // sentence says what has happened to whom: to a key, which the text begins with, to a backend, or to a pool.
+  function sentence(e) {
+    const bad = ["down", "held"].includes(e.kind) || /fail/.test(e.kind);
+    const text = e.key && e.text.startsWith(e.key) ? e.text.slice(e.key.length) : ` ${e.text}`;
+    const where = e.pool && feed.status.pools.length > 1 && el("span", { class: "muted" }, ` (${e.pool})`);
+    return el("span", {}, e.key ? el("span", { class: "mono", title: e.key }, fmt.middle(e.key, 24)) : e.backend && el("span", { class: "name" }, fmt.middle(e.backend, 28)),
+      el("span", { class: bad ? "bad" : "" }, text), where);
+  }
   function drawEvents(status) {
-    const list = status.events || [];
+    const list = status.events.slice(0, 100);
     $("events-note").textContent = list.length ? "" : "nothing has happened yet";
-    const key = JSON.stringify(list.map((e) => [e.at, e.text]));
+    const key = JSON.stringify(list.map((e) => e.id));
     const ol = $("events").querySelector("ol");
     if (ol.dataset.key === key) return;
     ol.dataset.key = key;
-    ol.replaceChildren(...list.map((e) => el("li", {}, el("time", { datetime: e.at, title: new Date(e.at).toLocaleString() }, fmt.clock(e.at)), el("span", { class: e.bad ? "bad" : "" }, e.text))));
+    ol.replaceChildren(...list.map((e) => el("li", {}, el("time", { datetime: e.at, title: new Date(e.at).toLocaleString() }, fmt.clock(e.at)), sentence(e))));
   }
 
   function drawClients(status) {
-    const list = status.clients.addresses || [];
+    const list = status.clients.addresses;
     $("clients-note").textContent = `${fmt.count(status.clients.conns, "conn")}; ${fmt.byteRate(status.clients.received_bytes_per_second).join("\u202f")} in, ${fmt.byteRate(status.clients.sent_bytes_per_second).join("\u202f")} out`;
     clients.show(list, "No client has come yet.");
   }
@@ -240,7 +249,9 @@
   }
 
   // The lookup.
+  let asked = 0; // lookups; only the last one's answer is shown
   async function lookUp() {
+    const number = ++asked;
     const key = $("key").value.trim();
     if (!key) { $("found").replaceChildren(); return; }
     let text;
@@ -248,9 +259,9 @@
       const resp = await fetch("/api/lookup", { method: "POST", body: new URLSearchParams({ key }), signal: AbortSignal.timeout(8000) });
       text = await resp.text();
       if (!resp.ok) throw new Error(text.trim());
-      showKey(JSON.parse(text));
+      if (number === asked) showKey(JSON.parse(text));
     } catch (e) {
-      $("found").replaceChildren(el("p", { class: "bad" }, e.message || "no answer"));
+      if (number === asked) $("found").replaceChildren(el("p", { class: "bad" }, e.message || "no answer"));
     }
   }
   function showKey(k) {

@@ -4,13 +4,15 @@
 // A column has: id, title; value(row) to sort by; show(row), nodes or a text; and, if need be, num, class, first ("ascending"), title2 as a
 // longer explanation.
 class Table {
-  constructor(root, label, columns, sort, id) {
+  // widths are two numbers of pixels: in less than the first, columns of the class minor are left out, and in less than the second each
+  // row is a block of its own.
+  constructor(root, label, columns, sort, id, widths) {
     this.columns = columns;
     this.id = id; // (row) => what tells rows apart
     this.sort = { by: sort, down: true };
     this.lines = new Map();
     this.last = [];
-    this.heads = columns.map((c) => el("th", { scope: "col", role: "columnheader", class: c.num && "num", title: c.title2 },
+    this.heads = columns.map((c) => el("th", { scope: "col", role: "columnheader", class: [c.num && "num", c.class].filter(Boolean).join(" "), title: c.title2 },
       el("button", { type: "button", onclick: () => this.by(c) }, c.title)));
     this.select = el("select", { "aria-label": `Sort the ${label} by`, onchange: () => this.by(columns.find((c) => c.id === this.select.value)) },
       ...columns.map((c) => el("option", { value: c.id }, c.title)));
@@ -19,6 +21,12 @@ class Table {
     this.table = el("table", { role: "table", "aria-label": label },
       el("thead", { role: "rowgroup" }, el("tr", { role: "row" }, ...this.heads)), this.body);
     root.append(el("label", { class: "sorting" }, "Sort by ", this.select), this.table, this.none);
+    const fit = () => {
+      root.classList.toggle("tight", root.clientWidth < widths[0]);
+      root.classList.toggle("blocks", root.clientWidth < widths[1]);
+    };
+    new ResizeObserver(fit).observe(root);
+    fit();
   }
 
   by(column) {

@@ -93,6 +93,13 @@ func (h *Histogram) Since(before Histogram) Histogram {
 	return d
 }
 
+// Merge adds what another histogram of the same scale observed; one without counts is empty.
+func (h *Histogram) Merge(o *Histogram) {
+	if o.Counts != nil {
+		h.add(o.Scale, o.Counts, o.Sum)
+	}
+}
+
 // add adds one worker's counts.
 func (h *Histogram) add(scale Scale, counts []uint64, sum float64) {
 	h.Scale = scale

@@ -32,8 +32,13 @@ func TestPoolSum(t *testing.T) {
 		t.Errorf("requests (-want +got):\n%s", diff)
 	}
 	want := []tally.KeyCount{
-		{"get", "failed", 10}, {"get", "hit", 2}, {"get", "miss", 1}, {"set", "failed", 1}, {"set", "stored", 1},
-		{"delete", "not_found", 1}, {"mg", "ok", 1},
+		{"get", "failed", 10},
+		{"get", "hit", 2},
+		{"get", "miss", 1},
+		{"set", "failed", 1},
+		{"set", "stored", 1},
+		{"delete", "not_found", 1},
+		{"mg", "ok", 1},
 	}
 	if diff := cmp.Diff(want, s.Keys); diff != "" {
 		t.Errorf("keys (-want +got):\n%s", diff)
@@ -55,8 +60,16 @@ func TestLifetimeClasses(t *testing.T) {
 		exptime int64
 		class   string
 	}{
-		{0, "none"}, {-1, "negative"}, {1, "relative"}, {30 * 86400, "relative"}, {30*86400 + 1, "past"}, {now, "past"}, {now + 1, "absolute"},
-		{now + 366*86400, "absolute"}, {now + 366*86400 + 1, "far"}, {1<<31 - 1, "far"},
+		{0, "none"},
+		{-1, "negative"},
+		{1, "relative"},
+		{30 * 86400, "relative"},
+		{30*86400 + 1, "past"},
+		{now, "past"},
+		{now + 1, "absolute"},
+		{now + 366*86400, "absolute"},
+		{now + 366*86400 + 1, "far"},
+		{1<<31 - 1, "far"},
 	} {
 		var l tally.Lifetimes
 		var s tally.LifetimeSum
@@ -76,8 +89,13 @@ func TestMetaLifetime(t *testing.T) {
 		want int64
 		ok   bool
 	}{
-		{"ms k 0", 0, true}, {"ms k 0 T60", 60, true}, {"ms k 0 F1 T-1 c", -1, true}, {"ms k 0 T4294967297", 1, true},
-		{"ms k 0 MA T60", 0, false}, {"ms k 0 MS T60", 60, true}, {"ms k 0 Tx", 0, false},
+		{"ms k 0", 0, true},
+		{"ms k 0 T60", 60, true},
+		{"ms k 0 F1 T-1 c", -1, true},
+		{"ms k 0 T4294967297", 1, true},
+		{"ms k 0 MA T60", 0, false},
+		{"ms k 0 MS T60", 60, true},
+		{"ms k 0 Tx", 0, false},
 	} {
 		var req protocol.Request
 		if n, err := protocol.ParseRequest([]byte(tt.line+"\r\n"), &req); n == 0 || err != nil {
