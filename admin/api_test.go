@@ -157,6 +157,7 @@ func TestAPIDoc(t *testing.T) {
 	now.Pools = now.Pools[:1]
 	then := figures()
 	then.Pools[0].Backends[0].BytesIn, then.Pools[0].Backends[0].BytesOut, then.Pools[0].Backends[0].Calls = 0, 0, 0
+	then.Pools[0].Durations = nil
 	then.Addresses = []proxy.AddressFigures{{Address: "10.0.0.7"}, {Address: proxy.OtherAddresses}}
 	then.Pools[0].Hits, then.Pools[0].Requests = 0, nil
 	server := newServer(s)

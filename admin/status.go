@@ -158,7 +158,7 @@ func latencyOf(now, then *proxy.PoolFigures, seconds float64) []Latency {
 	for i := range now.Durations {
 		d := &now.Durations[i]
 		h := d.Histogram
-		if j := slices.IndexFunc(then.Durations, func(o proxy.OpDurations) bool { return o.Op == d.Op }); j >= 0 {
+		if j := slices.IndexFunc(then.Durations, func(o proxy.OpDurations) bool { return o.Op == d.Op }); j >= 0 && then.Durations[j].Count() <= d.Count() { // else it was begun anew
 			h = d.Since(then.Durations[j].Histogram)
 		}
 		all.Merge(&h)
