@@ -75,7 +75,7 @@ soak-chaos: ## Break proxies and memcacheds until 10 million reads are checked, 
 	$(GO) test ./internal/chaos -run '^TestChaos$$' -timeout 0 -v -duration=$(strip $(DURATION)) -reads=$(strip $(READS)) -seed=$(strip $(SEED))
 
 install-test-deps: ## Install what the tests need (as root or with sudo; nothing to do when all is there)
-	@scripts/install-packages memcached nutcracker python3-memcache python3-pymemcache python3-pylibmc python3-dogpile.cache libmemcached-tools strace gcc iproute2 chromium
+	@scripts/install-packages memcached nutcracker python3-memcache python3-pymemcache python3-pylibmc python3-dogpile.cache libmemcached-tools strace gcc prometheus iproute2 chromium
 
 clean: ## Remove what make built
 	rm -rf bin

@@ -75,6 +75,7 @@ func figures() proxy.Snapshot {
 			Listeners: []proxy.ListenerFigures{{Address: "127.0.0.1:11210", Conns: 107, Accepted: 108, Rejected: 109}},
 		},
 		Draining: true,
+		Reloads:  proxy.ReloadFigures{Done: 83, Failed: 84, At: time.Unix(1_700_000_100, 0)},
 		Addresses: []proxy.AddressFigures{
 			addressFigures("10.0.0.9", 110), addressFigures(proxy.OtherAddresses, 120),
 		},
@@ -82,7 +83,7 @@ func figures() proxy.Snapshot {
 		Pools: []proxy.PoolFigures{
 			{
 				Name: "main", PoolSum: poolSum(), Failures: 25,
-				Ring:            proxy.RingFigures{Kind: "ketama", Hash: "00000000000000ff"},
+				Ring:            proxy.RingFigures{Kind: "ketama", Hash: "00000000000000ff", Changes: map[string]uint64{"reload": 133}},
 				OversizedValues: map[string]uint64{"passed": 130, "split": 131, "refused": 132},
 
 				Fetches: 26, Joined: 27, HotKeys: map[string]int{"read-hot": 2, "byte-hot": 1}, HotShare: 0.5, Promoted: 28, Demoted: 29,
@@ -92,11 +93,11 @@ func figures() proxy.Snapshot {
 				},
 				Oversized: []proxy.OversizedKey{
 					{
-						Key: "backup", Hash: 0x18, ValueBytes: 80_000_000, Ops: 0.125, Age: 45 * time.Second, Backend: "b",
+						Key: "backup", Hash: 0x18, Fate: "refused", ValueBytes: 80_000_000, Ops: 0.125, Age: 45 * time.Second, Backend: "b",
 						Action: "too large, refused",
 					},
 					{
-						Key: "usertokens-neutron", Hash: 0x17, ValueBytes: 2_411_724, Chunks: 40, Ops: 3.5, Age: 1250 * time.Millisecond,
+						Key: "usertokens-neutron", Hash: 0x17, Fate: "split", ValueBytes: 2_411_724, Chunks: 40, Ops: 3.5, Age: 1250 * time.Millisecond,
 						Backend: "a", Action: "split into 40 chunks",
 					},
 				},

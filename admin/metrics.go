@@ -167,6 +167,17 @@ func processFamilies() []family {
 	return []family{
 		scalar("mcproxy_draining", prometheus.GaugeValue, "Whether the proxy is ending: it accepts no client, and answers what it was asked. 1 or 0.",
 			func(f *figures) float64 { return flag(f.Draining) }),
+		{
+			"mcproxy_reloads_total", prometheus.CounterValue, "New configurations, by result: done (it is in force); failed (the one before stays).", []string{"result"},
+			func(f *figures, emit emit) {
+				emit(float64(f.Reloads.Done), "done")
+				emit(float64(f.Reloads.Failed), "failed")
+			},
+		},
+		scalar("mcproxy_last_reload_successful", prometheus.GaugeValue, "Whether the last new configuration is in force: 1 or 0; 1 before the first.",
+			func(f *figures) float64 { return flag(f.Reloads.OK) }),
+		scalar("mcproxy_last_reload_time_seconds", prometheus.GaugeValue, "When it came, in seconds since 1970; the time of the start before the first.",
+			func(f *figures) float64 { return float64(f.Reloads.At.UnixNano()) / 1e9 }),
 		scalar("mcproxy_start_time_seconds", prometheus.GaugeValue, "When the proxy started, in seconds since 1970.", func(f *figures) float64 { return float64(f.Start.UnixNano()) / 1e9 }),
 		scalar("mcproxy_workers", prometheus.GaugeValue, "Event loops.", func(f *figures) float64 { return float64(f.Workers) }),
 	}

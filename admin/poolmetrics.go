@@ -58,6 +58,17 @@ func ringFamilies() []family {
 				}
 			},
 		},
+		{
+			name: "mcproxy_ring_changes_total", kind: prometheus.CounterValue, help: "Changes of where keys belong, by reason: reload.",
+			labels: []string{"pool", "reason"},
+			read: func(f *figures, emit emit) {
+				for _, p := range f.Pools {
+					for _, reason := range slices.Sorted(maps.Keys(p.Ring.Changes)) {
+						emit(float64(p.Ring.Changes[reason]), p.Name, reason)
+					}
+				}
+			},
+		},
 		byPool("mcproxy_ring_members", prometheus.GaugeValue, "Backends of the ring.",
 			func(p *proxy.PoolFigures) float64 { return float64(len(p.Backends)) }),
 		byBackend("mcproxy_ring_share", prometheus.GaugeValue, "The part of all keys that the ring places on the backend, 0 to 1.", nil,
@@ -82,13 +93,14 @@ func valueFamilies() []family {
 		},
 		{
 			name: "mcproxy_oversized_value_bytes", kind: prometheus.GaugeValue,
-			help:   "The length of the last value seen, for each of the keys with the longest that were seen within a minute, at most 20 of a pool.",
-			labels: []string{"pool", "backend", "key"},
+			help: "The length of the last value seen, for each of the keys with the longest that were seen within a minute, at most 20 of a pool, with " +
+				"what becomes of it: passed, split, refused.",
+			labels: []string{"pool", "backend", "key", "action"},
 			read: func(f *figures, emit emit) {
 				for _, p := range f.Pools {
 					for i := range p.Oversized {
 						k := &p.Oversized[i]
-						emit(float64(k.ValueBytes), p.Name, k.Backend, k.Name())
+						emit(float64(k.ValueBytes), p.Name, k.Backend, k.Name(), k.Fate)
 					}
 				}
 			},

@@ -73,6 +73,7 @@ func (p *Pool) FlushAll(x *Exchange, req *protocol.Request, affinity uint32) {
 		return s
 	}
 	if !p.Shared.Config.AllowFlushAll {
+		p.Figures.Requests[req.Verb]++ // who looks for such clients wants to know of these too
 		x.To.Finish(x, answer([]byte("CLIENT_ERROR flush_all not allowed\r\n")))
 		return
 	}

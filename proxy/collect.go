@@ -45,7 +45,7 @@ func (s *Server) Snapshot(ctx context.Context) (Snapshot, error) {
 	defer s.turning.RUnlock()
 	t := s.tables.Load()
 	snap := Snapshot{
-		Start: s.epoch, At: time.Now(), Workers: len(s.workers), Draining: s.draining.Load(), Large: s.budget.Figures(), Events: s.events.list(),
+		Start: s.epoch, At: time.Now(), Workers: len(s.workers), Draining: s.draining.Load(), Reloads: s.reloads.get(), Large: s.budget.Figures(), Events: s.events.list(),
 	}
 	snap.Clients.Errors, snap.Clients.ClosedBy = make(map[string]uint64), make(map[string]uint64)
 	for i, p := range t.pools {
@@ -75,7 +75,7 @@ func (s *Server) Snapshot(ctx context.Context) (Snapshot, error) {
 func (s *Server) poolFigures(p *pool.Shared, r *ringFacts) PoolFigures {
 	f := PoolFigures{Name: p.Config.Name, OversizedValues: make(map[string]uint64), Backends: make([]BackendFigures, len(p.Backends))}
 	f.Requests, f.called = make(map[string]uint64), make(map[uint64][]pool.KeyCaller)
-	f.Ring = RingFigures{cmp.Or(p.Config.Ring.Kind, "consistent"), fmt.Sprintf("%016x", r.hash)}
+	f.Ring = RingFigures{cmp.Or(p.Config.Ring.Kind, "consistent"), fmt.Sprintf("%016x", r.hash), map[string]uint64{"reload": s.reloads.ring(f.Name)}}
 	for i, b := range p.Backends {
 		t := &f.Backends[i]
 		t.Name, t.Address, t.Version, t.State = b.Name, b.Address, b.Version(), b.State().String()

@@ -33,6 +33,8 @@ const (
 	EventPromoted = "promoted" // a key has become hot
 	EventDemoted  = "demoted"  // a key is hot no more
 	EventTurned   = "turned"   // a hot key has another kind
+	EventReload   = "reload"   // a new configuration is in force
+	EventRefused  = "refused"  // a new configuration is not
 )
 
 // keptEvents is how many there are to look at.
@@ -69,6 +71,54 @@ func (l *events) list() []Event {
 // Note adds an event to those of Snapshot.Events; what else has happened to the process is its owner's to tell. The event's ID and
 // time are set here.
 func (s *Server) Note(e Event) { s.events.add(e) }
+
+// reloads tell of new configurations. Its methods are safe for concurrent use.
+type reloads struct {
+	mu      sync.Mutex
+	figures ReloadFigures     // guarded by mu
+	rings   map[string]uint64 // guarded by mu: changes of pools' rings
+}
+
+// Reloaded notes that a new configuration is in force, or (err != nil) why it is not. Whoever calls Reload says so, and if there is no
+// configuration to call it with, too.
+func (s *Server) Reloaded(err error) {
+	event := Event{Kind: EventReload, Text: "a new configuration is in force"}
+	if err != nil {
+		event.Kind, event.Text = EventRefused, "the configuration stays as it is: "+err.Error()
+	}
+	s.Note(event)
+	r := &s.reloads
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.figures.OK, r.figures.At = err == nil, time.Now()
+	if err == nil {
+		r.figures.Done++
+	} else {
+		r.figures.Failed++
+	}
+}
+
+func (r *reloads) get() ReloadFigures {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.figures
+}
+
+// moved notes that the keys of a pool belong elsewhere since a reload.
+func (r *reloads) moved(pool string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.rings == nil {
+		r.rings = make(map[string]uint64)
+	}
+	r.rings[pool]++
+}
+
+func (r *reloads) ring(pool string) uint64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.rings[pool]
+}
 
 // stateChanges counts what became of backends. Its methods are safe for concurrent use.
 type stateChanges struct {

@@ -21,7 +21,8 @@ type OversizedKey struct {
 	Ops        float64       // requests a second, over about the last ten seconds
 	Age        time.Duration // since it was last written or read
 	Backend    string        // where its key belongs
-	Action     string        // what is done about it
+	Fate       string        // "passed" (whole), "split", "refused"
+	Action     string        // what is done about it, in more words
 }
 
 // Name says which key it is, as HotKey.Name.
@@ -42,7 +43,7 @@ func (s *Server) oversized(p *pool.Shared, seen []pool.Oversized) []OversizedKey
 		}
 		key := OversizedKey{
 			Key: k.Key, Hash: k.Hash, ValueBytes: k.Size, Ops: k.Rate, Age: max(0, now-time.Duration(k.Seen)),
-			Backend: p.Backends[p.Ring.Lookup([]byte(k.Key))].Name, Action: actionOf(p, k),
+			Backend: p.Backends[p.Ring.Lookup([]byte(k.Key))].Name, Fate: k.Fate.String(), Action: actionOf(p, k),
 		}
 		if k.Fate == pool.InChunks {
 			key.Chunks = k.Chunks

@@ -94,7 +94,10 @@ func (s *Server) enforce(next, former *tables) {
 			}
 		}
 	}
-	for _, p := range next.pools {
+	for i, p := range next.pools {
+		if j := former.index(p.Config.Name); j >= 0 && former.rings[j].hash != next.rings[i].hash {
+			s.reloads.moved(p.Config.Name)
+		}
 		for _, b := range p.Backends {
 			b.SetOptions(p.Config.Backend)
 		}

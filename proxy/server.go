@@ -36,6 +36,7 @@ type Server struct {
 	rejected atomic.Uint64
 	events   events
 	changes  stateChanges
+	reloads  reloads
 
 	addresses chan *tally.Addresses // lends them to one Snapshot at a time
 
@@ -60,6 +61,7 @@ func New(cfg Config, log *zap.Logger) (*Server, error) {
 		ledger: new(backend.Ledger), keepers: make(map[*backend.Backend]*worker), addresses: make(chan *tally.Addresses, 1),
 	}
 	s.clock = epoll.NewClock(s.epoch)
+	s.reloads.figures = ReloadFigures{OK: true, At: s.epoch}
 	t, err := s.newTables(nil, cfg)
 	if err != nil {
 		return nil, err

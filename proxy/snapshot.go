@@ -16,6 +16,7 @@ type Snapshot struct {
 	At       time.Time // when it was asked for
 	Workers  int
 	Draining bool // no clients are accepted any more
+	Reloads  ReloadFigures
 	Clients  ClientFigures
 	// Addresses are what clients did, by address: at most 50, the busiest of the last minute first, and behind them all others as one
 	// (OtherAddresses).
@@ -122,10 +123,20 @@ type PoolFigures struct {
 	Backends []BackendFigures // in the order of the configuration
 }
 
+// ReloadFigures tell of new configurations: see Server.Reloaded.
+type ReloadFigures struct {
+	Done   uint64
+	Failed uint64
+	OK     bool      // the last one is in force; true before the first
+	At     time.Time // of the last one, or of the start
+}
+
 // RingFigures say which ring a pool has.
 type RingFigures struct {
 	Kind string // "consistent"
 	Hash string // 16 hex digits: of all that decides where keys belong. Proxies with the same one place keys alike
+
+	Changes map[string]uint64 // of where keys belong, by reason: "reload"
 }
 
 // A StateChange is how often a backend came to a state for a reason.
