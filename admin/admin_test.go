@@ -107,7 +107,7 @@ func figures() proxy.Snapshot {
 						Timeouts: 34, Failures: 35, Retries: 36, Connects: 37, ConnectErrors: 38, BytesIn: 39, BytesOut: 40,
 						JournalKeys: 41, Journalled: 42, Requests: map[string]uint64{"get": 43, "ms": 44}, Errors: map[string]uint64{"timeout": 45, "down": 46},
 						Durations: histogram(proxy.Seconds, 102, 47), Batches: histogram(proxy.Powers, 34, 48), Share: 0.375,
-						Changes: []proxy.StateChange{{State: "down", Reason: "timeout", Count: 49}},
+						Changes: []proxy.StateChange{{State: "down", Reason: "timeout", Count: 49}}, Slow: 50,
 						Stats: &proxy.BackendStats{
 							Version: "1.6.18", StartTime: 1_700_000_001, Items: 91, Bytes: 92, Limit: 93, Evictions: 94, Connections: 95, Gets: 96, Sets: 97,
 						},

@@ -58,6 +58,8 @@ func backendFamilies() []family {
 		by("mcproxy_backend_call_failures_total", "Calls that failed, by kind: timeout; connect (no connection could be opened); closed (it broke); protocol (an answer that is "+
 			"none); overloaded (too much was waiting); down, held (not sent, for the backend's state); unsettled (not sent, because of an earlier write to the key); shutdown.", "kind",
 			func(b *proxy.BackendFigures) map[string]uint64 { return b.Errors }),
+		counter("mcproxy_backend_slow_calls_total", "Calls that took longer than slow_call, answered or not.",
+			func(b *proxy.BackendFigures) uint64 { return b.Slow }),
 		counter("mcproxy_backend_call_retries_total", "Reads that were sent a second time because their connection was dead.",
 			func(b *proxy.BackendFigures) uint64 { return b.Retries }),
 		counter("mcproxy_backend_connects_total", "Connections that were opened.",

@@ -49,7 +49,9 @@ type conn struct {
 	need int    // bytes of in before parsing it is worth a try
 
 	calls fifo
-	fresh int // of calls: those enqueued since the last write
+	fresh int    // of calls: those enqueued since the last write
+	held  bool   // what is written next has waited
+	marks []mark // of writes that were late, the oldest first
 }
 
 // enqueue appends a call whose request is in out already, from off on.
@@ -85,13 +87,18 @@ func (c *conn) Flush() {
 	n, errno := c.p.loop.Kernel.Write(c.fd, c.out[c.sent:])
 	c.sent += n
 	c.p.Figures.BytesOut += uint64(n)
-	c.p.Figures.Batches.Observe(c.fresh)
-	c.fresh = 0
+	if c.fresh > 0 {
+		c.p.Figures.Batches.Observe(c.fresh)
+		c.fresh = 0
+	}
+	c.wantOut = c.sent < len(c.out)
+	if c.held || c.wantOut {
+		c.late()
+	}
 	switch {
 	case errno != 0 && errno != unix.EAGAIN:
 		c.fail(errno)
-	case c.sent < len(c.out):
-		c.wantOut = true
+	case c.wantOut:
 		c.modify(epoll.In | epoll.Out)
 	}
 }
@@ -252,6 +259,9 @@ func (c *conn) deliver(call *Call, r *protocol.Response, unit []byte) bool {
 	if !call.internal {
 		if r.Last {
 			c.p.Figures.Durations.Observe(call.at.Until(c.p.loop.Now))
+			if d := c.p.slowness(call); d > 0 {
+				c.p.tellSlow(call, c.request(call), d, len(r.Value), nil)
+			}
 		}
 		c.stalled = 0 // somebody has what he waited for; a stream that only serves calls given up is late for ever
 	}

@@ -16,6 +16,7 @@ type Figures struct {
 	BytesOut      uint64
 	Durations     tally.Durations // of calls that were answered, from when they were sent
 	Batches       tally.Sizes     // calls that went with one write
+	Slow          uint64          // calls that took longer than Options.SlowCall
 	errors        [numFailures]uint64
 }
 

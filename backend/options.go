@@ -19,6 +19,7 @@ type Options struct {
 	ProbeMax      time.Duration // the longest such wait; 500 ms
 	JournalLimit  int           // keys in the missed-writes journal; past it the backend is held; 100,000
 	Settle        time.Duration // between the two deletes of a key whose write may still lie in a dead conn; 1 s
+	SlowCall      time.Duration // calls that take so long are told by Pipeline.TakeSlow; 0: none
 	StatsInterval time.Duration // between two looks at the backend's own figures; 0: never
 	Keepalive     time.Duration // TCP keepalive's idle time; 60 s; < 0 is off
 

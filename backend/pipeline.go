@@ -23,9 +23,10 @@ type Pipeline struct {
 	aside    []*conn           // that get no new calls
 	response protocol.Response // what conns parse into
 	request  protocol.Request  // scratch for requests that failed
-	free     []*Call           // for internal calls, and for places in a stream that nobody waits for any more
-	private  bool              // the keeper's own: its calls are not admitted, and a probe tells whether the backend is up
-	owners   int               // besides the first: Close is theirs too
+	slow     []SlowCall
+	free     []*Call // for internal calls, and for places in a stream that nobody waits for any more
+	private  bool    // the keeper's own: its calls are not admitted, and a probe tells whether the backend is up
+	owners   int     // besides the first: Close is theirs too
 	closed   bool
 }
 
@@ -185,7 +186,7 @@ func (p *Pipeline) open(i int) (*conn, *Error) {
 	cn := &conn{p: p, fd: fd, id: p.Backend.connIDs.Add(1), state: connOpen}
 	want := epoll.In
 	if errno == unix.EINPROGRESS {
-		cn.state = connConnecting
+		cn.state, cn.held = connConnecting, true
 		want = epoll.Out
 		cn.connectBy = p.loop.Now + int64(p.Backend.Options().ConnectTimeout)
 		p.alarm.Set(cn.connectBy)
@@ -247,6 +248,9 @@ func (p *Pipeline) sendInternal(cn *conn, owner Completer, build func([]byte) ([
 // the caller's to place.
 func (p *Pipeline) fail(call *Call, req []byte, why *Error, confirm int) (owed *debt) {
 	p.Figures.failed(why)
+	if d := p.slowness(call); d > 0 && !call.internal {
+		p.tellSlow(call, req, d, 0, why.Err)
+	}
 	if call.verb.IsWrite() && !call.internal && call.Care != Once {
 		if n, err := protocol.ParseRequest(req, &p.request); err == nil && n > 0 {
 			owed = p.Backend.missed(p.request.Key, confirm, p.loop.Now)

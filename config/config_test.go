@@ -78,6 +78,8 @@ func TestParseEveryKey(t *testing.T) {
 			Keepalive:     30 * time.Second,
 			BatchDelay:    200 * time.Microsecond,
 			DrainTimeout:  90 * time.Second,
+			SlowCall:      100 * time.Millisecond,
+			SlowRate:      3,
 			StatsInterval: time.Minute,
 			Pools: []pool.Config{
 				{

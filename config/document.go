@@ -99,7 +99,7 @@ func (d *draft) readProxy(r *reader, v value) {
 }
 
 func (d *draft) readLog(r *reader, v value) {
-	r.table(v, "[log]", logOptions(&d.file.Log))
+	r.table(v, "[log]", logOptions(&d.file.Log, &d.file.Proxy))
 }
 
 func (d *draft) readAdmin(r *reader, v value) {

@@ -23,7 +23,7 @@ func sections() []section {
 		{"top of the file", "at the top of the file, before the first [table]", topOptions(new(draft))},
 		{"[[listeners]]", "in [[listeners]]", listenerOptions(new(proxy.Listener))},
 		{"[proxy]", "in [proxy]", proxyOptions(new(proxy.Config))},
-		{"[log]", "in [log]", logOptions(new(Log))},
+		{"[log]", "in [log]", logOptions(new(Log), new(proxy.Config))},
 		{"[admin]", "in [admin]", adminOptions(new(Admin))},
 		{"[pools.NAME]", "in [pools.NAME]", poolOptions(new(poolDraft))},
 		{"[pools.NAME.coalesce]", "in [pools.NAME.coalesce]", coalesceOptions(new(poolDraft))},
@@ -100,10 +100,15 @@ func proxyOptions(c *proxy.Config) []option {
 	}
 }
 
-func logOptions(l *Log) []option {
+func logOptions(l *Log, c *proxy.Config) []option {
 	return []option{
 		{"level", oneOf(&l.Level, "debug", "info", "warn", "error"), `"info"`, "The least weighty lines that are written."},
 		{"format", oneOf(&l.Format, "console", "json"), `"console"`, "Lines for people or for programs."},
+		{
+			"slow_call", duration(&c.SlowCall, 0, time.Hour), `"0s"`,
+			"Calls to backends that take so long are logged, with their key, as far as slow_rate allows. \"0s\" logs none.",
+		},
+		{"slow_rate", integer(&c.SlowRate, 1, 1000), "10", "How many of them are logged in a second at most."},
 	}
 }
 

@@ -153,6 +153,7 @@ func (t *BackendFigures) add(pl *backend.Pipeline) {
 	t.Timeouts += f.Timeouts
 	t.Failures += f.Failures()
 	t.Retries += f.Retries
+	t.Slow += f.Slow
 	t.Connects += f.Connects
 	t.ConnectErrors += f.ConnectErrors
 	t.BytesIn += f.BytesIn

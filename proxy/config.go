@@ -26,6 +26,10 @@ type Config struct {
 	// BatchDelay is how long a worker with many busy clients lets requests and answers gather before it looks for them; 0 is
 	// 50 µs, < 0 is off.
 	BatchDelay time.Duration
+	// SlowCall is how long a call to a backend may take before it is logged; 0: none is. SlowRate is how many are logged in a second at
+	// most; 0 is 10.
+	SlowCall time.Duration
+	SlowRate int
 	// StatsInterval is how often the backends are asked for their own figures; 0 is 15 s, < 0 is never.
 	StatsInterval time.Duration
 	DrainTimeout  time.Duration // how long Serve waits for answers in flight after its context ended; 0 is 10 s
@@ -59,6 +63,7 @@ func (c Config) withDefaults() Config {
 	c.Keepalive = cmp.Or(c.Keepalive, time.Minute)
 	c.BatchDelay = cmp.Or(c.BatchDelay, 50*time.Microsecond)
 	c.StatsInterval = cmp.Or(c.StatsInterval, 15*time.Second)
+	c.SlowRate = cmp.Or(c.SlowRate, 10)
 	c.DrainTimeout = cmp.Or(c.DrainTimeout, 10*time.Second)
 	c.Version = cmp.Or(c.Version, "0.0.0")
 	return c

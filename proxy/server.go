@@ -137,6 +137,7 @@ func (s *Server) Serve(ctx context.Context) error {
 		})
 	}
 	pacer.Go(func() { s.pace(ctx) })
+	pacer.Go(func() { s.tellSlow(ctx) })
 	s.life.Lock()
 	t := s.tables.Load()
 	s.keepBackends(t)

@@ -180,6 +180,7 @@ type BackendFigures struct {
 	Batches   Histogram         // calls that went with one write
 
 	Changes []StateChange // those that there were
+	Slow    uint64        // calls that took longer than Config.SlowCall
 
 	Share float64       // of the keys that the ring places here, 0..1
 	Stats *BackendStats // what the backend last said of itself; nil: nothing yet. It is not to be changed

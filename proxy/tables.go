@@ -54,7 +54,7 @@ func (s *Server) newTables(former *tables, cfg Config) (*tables, error) {
 func (s *Server) addPools(t, former *tables) error {
 	for i := range t.cfg.Pools {
 		cfg := t.cfg.Pools[i]
-		cfg.Backend.StatsInterval = max(0, t.cfg.StatsInterval)
+		cfg.Backend.StatsInterval, cfg.Backend.SlowCall = max(0, t.cfg.StatsInterval), t.cfg.SlowCall
 		old := former.pool(cfg.Name)
 		if old != nil && reflect.DeepEqual(old.Config, cfg) {
 			t.pools = append(t.pools, old)
