@@ -39,9 +39,12 @@ type source struct {
 	lookup   func(key string) (*proxy.KeyReport, error)
 	native   bool
 	log      *logStub
+	reload   func() (string, error)
 }
 
 func (s *source) Ready() bool { return s.ready }
+
+func (s *source) Reload(context.Context) (string, error) { return s.reload() }
 
 func (s *source) Snapshot(context.Context) (proxy.Snapshot, error) { return s.snapshot, s.err }
 
@@ -75,9 +78,12 @@ func figures() proxy.Snapshot {
 			Listeners: []proxy.ListenerFigures{{Address: "127.0.0.1:11210", Conns: 107, Accepted: 108, Rejected: 109}},
 		},
 		Draining: true,
-		Reloads:  proxy.ReloadFigures{Done: 83, Failed: 84, At: time.Unix(1_700_000_100, 0)},
 		Addresses: []proxy.AddressFigures{
 			addressFigures("10.0.0.9", 110), addressFigures(proxy.OtherAddresses, 120),
+		},
+		Reloads: proxy.ReloadFigures{
+			Done: 83, Failed: 84, At: time.Unix(1_700_000_100, 0), Success: time.Unix(1_700_000_090, 0),
+			Moves: []proxy.Move{{Share: 0.25}, {Prefix: "x/", Share: 1}},
 		},
 		Large: proxy.BudgetFigures{Limit: 71, Bytes: 72, Peak: 73, Waiting: 74, Waits: 75, Expired: 76},
 		Pools: []proxy.PoolFigures{

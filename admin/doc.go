@@ -1,5 +1,5 @@
 // Package admin serves HTTP for operators, on an address of its own: a page for people, /metrics for Prometheus, /healthz and /readyz
-// for whoever starts and watches the process, JSON under /api/ for who looks at its backends and keys, and /api/release for whoever has
+// for whoever starts and watches the process, JSON under /api/ for who looks at its backends and keys, /api/release and /api/reload for whoever has
 // repaired a backend.
 //
 //	Source ─► recorder (each second) ─► history (15 minutes) ─► /api/history ─┐

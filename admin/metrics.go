@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"slices"
+	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -86,7 +87,7 @@ type collector struct {
 
 func newCollector(source Source, native bool) *collector {
 	c := &collector{source: source, native: native}
-	c.families = slices.Concat(processFamilies(), clientFamilies(), addressFamilies(), poolFamilies(), ringFamilies(), valueFamilies(),
+	c.families = slices.Concat(processFamilies(), reloadFamilies(), clientFamilies(), addressFamilies(), poolFamilies(), ringFamilies(), valueFamilies(),
 		hotKeyFamilies(), splitFamilies(), backendFamilies(), serverFamilies())
 	c.histograms = histograms()
 	for _, h := range c.histograms {
@@ -167,6 +168,13 @@ func processFamilies() []family {
 	return []family{
 		scalar("mcproxy_draining", prometheus.GaugeValue, "Whether the proxy is ending: it accepts no client, and answers what it was asked. 1 or 0.",
 			func(f *figures) float64 { return flag(f.Draining) }),
+		scalar("mcproxy_start_time_seconds", prometheus.GaugeValue, "When the proxy started, in seconds since 1970.", func(f *figures) float64 { return float64(f.Start.UnixNano()) / 1e9 }),
+		scalar("mcproxy_workers", prometheus.GaugeValue, "Event loops.", func(f *figures) float64 { return float64(f.Workers) }),
+	}
+}
+
+func reloadFamilies() []family {
+	return []family{
 		{
 			"mcproxy_reloads_total", prometheus.CounterValue, "New configurations, by result: done (it is in force); failed (the one before stays).", []string{"result"},
 			func(f *figures, emit emit) {
@@ -178,8 +186,24 @@ func processFamilies() []family {
 			func(f *figures) float64 { return flag(f.Reloads.OK) }),
 		scalar("mcproxy_last_reload_time_seconds", prometheus.GaugeValue, "When it came, in seconds since 1970; the time of the start before the first.",
 			func(f *figures) float64 { return float64(f.Reloads.At.UnixNano()) / 1e9 }),
-		scalar("mcproxy_start_time_seconds", prometheus.GaugeValue, "When the proxy started, in seconds since 1970.", func(f *figures) float64 { return float64(f.Start.UnixNano()) / 1e9 }),
-		scalar("mcproxy_workers", prometheus.GaugeValue, "Event loops.", func(f *figures) float64 { return float64(f.Workers) }),
+		scalar("mcproxy_last_reload_success_time_seconds", prometheus.GaugeValue,
+			"When the last one came that is in force, in seconds since 1970; 0 before the first.",
+			func(f *figures) float64 {
+				if f.Reloads.Success.IsZero() {
+					return 0
+				}
+				return float64(f.Reloads.Success.UnixNano()) / 1e9
+			}),
+		{
+			"mcproxy_reload_moved_keys_ratio", prometheus.GaugeValue,
+			"Which part of the keys that one moved to other servers, 0 to 1, by the prefix of their route (empty: those without one). Absent before the first.",
+			[]string{"prefix"},
+			func(f *figures, emit emit) {
+				for _, m := range f.Reloads.Moves {
+					emit(m.Share, strings.ToValidUTF8(m.Prefix, "?"))
+				}
+			},
+		},
 	}
 }
 

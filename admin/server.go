@@ -28,6 +28,8 @@ type Source interface {
 	HotKeys() []proxy.HotKeys
 	// Release lets a held backend come back, and says whether it was held.
 	Release(pool, backend string) bool
+	// Reload has the process read its configuration again, and says what has changed, in lines; or why nothing has.
+	Reload(ctx context.Context) (report string, err error)
 	// Lookup finds out about a key, or says why it is none.
 	Lookup(ctx context.Context, key []byte) (*proxy.KeyReport, error)
 }
@@ -155,6 +157,7 @@ func (s *Server) Handler(loopbackOnly bool) http.Handler {
 	mux.HandleFunc("/api/hotkeys", s.hotKeys)
 	mux.HandleFunc(lookupPath, s.lookup)
 	mux.HandleFunc(releasePath, s.release)
+	mux.HandleFunc(reloadPath, s.reload)
 	if s.level != nil {
 		mux.HandleFunc(logLevelPath, s.logLevel)
 	}
@@ -162,10 +165,11 @@ func (s *Server) Handler(loopbackOnly bool) http.Handler {
 	return guard(mux, loopbackOnly)
 }
 
-// The paths that are posted to: the first changes something, and takes nothing but POST; the second may get its key by POST; the last
+// The paths that are posted to: the first two change something, and take nothing but POST; the next may get its key by POST; the last
 // changes something by POST, and tells it by GET.
 const (
 	releasePath  = "/api/release"
+	reloadPath   = "/api/reload"
 	lookupPath   = "/api/lookup"
 	logLevelPath = "/api/loglevel"
 )
@@ -179,7 +183,7 @@ func guard(next http.Handler, loopbackOnly bool) http.Handler {
 		w.Header().Set("Cache-Control", "no-store")
 		methods, told := []string{"GET", "HEAD"}, "only GET and HEAD are answered here"
 		switch req.URL.Path {
-		case releasePath:
+		case releasePath, reloadPath:
 			methods, told = []string{"POST"}, "only POST is answered here"
 		case lookupPath, logLevelPath:
 			methods, told = []string{"GET", "HEAD", "POST"}, "only GET, HEAD and POST are answered here"

@@ -25,6 +25,8 @@ type File struct {
 
 	// Warnings are not errors: the proxy runs with them. Sorted by line.
 	Warnings []Problem
+
+	data map[string]any // the file as it was decoded
 }
 
 // Log says how the log is written.
@@ -65,7 +67,7 @@ func Parse(name, text string) (*File, error) {
 	r := reader{file: name}
 	file := r.document(value{at: index(text), data: data})
 	sortByLine(r.warnings)
-	file.Warnings = r.warnings
+	file.Warnings, file.data = r.warnings, data
 	if len(r.problems) > 0 {
 		sortByLine(r.problems)
 		return nil, r.problems

@@ -79,12 +79,13 @@ type reloads struct {
 	rings   map[string]uint64 // guarded by mu: changes of pools' rings
 }
 
-// Reloaded notes that a new configuration is in force, or (err != nil) why it is not. Whoever calls Reload says so, and if there is no
+// Reloaded notes that a new configuration is in force, and which keys belong elsewhere by it, or (err != nil) why it is not. Whoever calls Reload says so, and if there is no
 // configuration to call it with, too.
-func (s *Server) Reloaded(err error) {
+func (s *Server) Reloaded(moves []Move, err error) {
 	event := Event{Kind: EventReload, Text: "a new configuration is in force"}
 	if err != nil {
-		event.Kind, event.Text = EventRefused, "the configuration stays as it is: "+err.Error()
+		reason, _, _ := strings.Cut(err.Error(), "\n")
+		event.Kind, event.Text = EventRefused, "the configuration stays as it is: "+reason
 	}
 	s.Note(event)
 	r := &s.reloads
@@ -93,6 +94,7 @@ func (s *Server) Reloaded(err error) {
 	r.figures.OK, r.figures.At = err == nil, time.Now()
 	if err == nil {
 		r.figures.Done++
+		r.figures.Success, r.figures.Moves = r.figures.At, moves
 	} else {
 		r.figures.Failed++
 	}

@@ -129,6 +129,9 @@ type ReloadFigures struct {
 	Failed uint64
 	OK     bool      // the last one is in force; true before the first
 	At     time.Time // of the last one, or of the start
+
+	Success time.Time // of the last one that is in force; zero before the first
+	Moves   []Move    // that it brought
 }
 
 // RingFigures say which ring a pool has.

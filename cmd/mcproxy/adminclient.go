@@ -23,9 +23,25 @@ import (
 
 // An adminClient asks the admin endpoints of a running proxy. Its fields are the flags that say where that is.
 type adminClient struct {
-	address string // HOST:PORT, or an http:// URL of it
-	file    string // a configuration; its [admin] address is asked instead
+	address string        // HOST:PORT, or an http:// URL of it
+	file    string        // a configuration; its [admin] address is asked instead
+	timeout time.Duration // for a whole answer; 0: adminTimeout
 }
+
+// A refusal is an answer that is no success.
+type refusal struct {
+	address string
+	status  int
+	text    string // "409 Conflict"
+	body    string
+}
+
+func (r *refusal) Error() string {
+	return fmt.Sprintf("%s answers %s: %s", r.address, r.text, firstLine(r.body))
+}
+
+// all gives the answer's whole text.
+func (r *refusal) all() string { return strings.TrimRight(printableLines(r.body), "\n") }
 
 const (
 	defaultAdmin  = "127.0.0.1:9151"
@@ -79,7 +95,7 @@ func (a *adminClient) resolve() error {
 
 // do sends a request without a body, and gives the answer's. An answer that is no success is an error with the proxy's words.
 func (a *adminClient) do(ctx context.Context, method, path string, query url.Values) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, adminTimeout)
+	ctx, cancel := context.WithTimeout(ctx, cmp.Or(a.timeout, adminTimeout))
 	defer cancel()
 	target := url.URL{Scheme: "http", Host: a.address, Path: path, RawQuery: query.Encode()}
 	req, err := http.NewRequestWithContext(ctx, method, target.String(), nil)
@@ -101,7 +117,7 @@ func (a *adminClient) do(ctx context.Context, method, path string, query url.Val
 		return nil, a.unanswered(err)
 	}
 	if resp.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("%s answers %s: %s", a.address, resp.Status, firstLine(string(body)))
+		return nil, &refusal{a.address, resp.StatusCode, resp.Status, string(body)}
 	}
 	return body, nil
 }
@@ -116,7 +132,7 @@ func (a *adminClient) unanswered(err error) error {
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return fmt.Errorf("nobody listens on %s: is mcproxy running, and is that its [admin] address? --admin or -c says another", a.address)
 	case errors.Is(err, context.DeadlineExceeded), os.IsTimeout(err):
-		return fmt.Errorf("%s did not answer within %v", a.address, adminTimeout)
+		return fmt.Errorf("%s did not answer within %v", a.address, cmp.Or(a.timeout, adminTimeout))
 	}
 	return fmt.Errorf("no answer from %s, is it mcproxy's [admin] address? %w", a.address, err)
 }
@@ -130,6 +146,15 @@ func firstLine(text string) string {
 		return strings.ToValidUTF8(text[:most], "") + "…"
 	}
 	return text
+}
+
+// printableLines is printable for each line of text.
+func printableLines(text string) string {
+	lines := strings.Split(text, "\n")
+	for i, l := range lines {
+		lines[i] = printable(l)
+	}
+	return strings.Join(lines, "\n")
 }
 
 // printable gives text without what could move a terminal's cursor: who answers may be anybody.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"io"
 	"text/tabwriter"
@@ -9,17 +10,20 @@ import (
 	"github.com/spf13/cobra"
 
 	"mcproxy/config"
+	"mcproxy/daemon"
 	"mcproxy/proxy"
 )
 
 func newCheck() *cobra.Command {
-	var file string
+	var file, against string
 	cmd := &cobra.Command{
-		Use:   "check [-c FILE]",
+		Use:   "check [-c FILE] [--against FILE]",
 		Short: "Check a configuration, and show what it says",
 		Long: "check reports everything that is wrong with a configuration, by line, and exits with 1; or it shows the listeners,\n" +
-			"pools and routes, and exits with 0. Warnings go to standard error. It opens no socket.",
-		Example: "  mcproxy check -c proxy.toml\n  mcproxy check -c new.toml && mv new.toml /etc/mcproxy/proxy.toml",
+			"pools and routes, and exits with 0. Warnings go to standard error. It opens no socket.\n\n" +
+			"With --against it tells instead what a proxy would change that goes over from that file to this one, and how many keys would\n" +
+			"move; it exits with 1 if a running proxy would refuse.",
+		Example: "  mcproxy check -c proxy.toml\n  mcproxy check -c new.toml --against /etc/mcproxy/proxy.toml && mv new.toml /etc/mcproxy/proxy.toml",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			f, err := config.Load(file)
@@ -33,11 +37,35 @@ func newCheck() *cobra.Command {
 			for _, w := range f.Warnings {
 				fmt.Fprintf(cmd.ErrOrStderr(), "warning: %s\n", w)
 			}
+			if against != "" {
+				return compareFiles(cmd.OutOrStdout(), against, f)
+			}
 			return printFile(cmd.OutOrStdout(), file, f)
 		},
 	}
 	fileFlag(cmd, &file)
+	cmd.Flags().StringVar(&against, "against", "", "tell what changes from this configuration `file`")
+	_ = cmd.MarkFlagFilename("against", "toml") // fails only if there is no such flag
 	return cmd
+}
+
+// compareFiles tells what changes from the file named before.
+func compareFiles(out io.Writer, before string, after *config.File) error {
+	f, err := config.Load(before)
+	if err != nil {
+		return err
+	}
+	change, err := daemon.Compare(f, after)
+	if err != nil {
+		return err
+	}
+	if _, err := io.WriteString(out, change.String()); err != nil {
+		return err
+	}
+	if len(change.Refused) > 0 {
+		return errors.New("a running proxy would refuse this")
+	}
+	return nil
 }
 
 // printFile shows what a configuration says in tables.

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"mcproxy/config"
+	"mcproxy/daemon"
 )
 
 // quickstartOptions are the flags of quickstart.
@@ -106,7 +107,7 @@ func freeAddress(address string) string {
 
 // quickstart runs until a signal.
 func quickstart(ctx context.Context, opts quickstartOptions, out, errOut io.Writer) (err error) {
-	log, control, err := newLog(config.Log{Level: "warn", Format: "console"}, errOut)
+	log, err := daemon.NewLog(config.Log{Level: "warn", Format: "console"}, errOut)
 	if err != nil {
 		return err
 	}
@@ -114,7 +115,7 @@ func quickstart(ctx context.Context, opts quickstartOptions, out, errOut io.Writ
 	if err != nil {
 		return err
 	}
-	ctx, signals := notify(ctx, log)
+	ctx, signals := notify(ctx, log.Logger)
 	defer signals.stop()
 
 	var backends []*memcached
@@ -134,18 +135,18 @@ func quickstart(ctx context.Context, opts quickstartOptions, out, errOut io.Writ
 	if err != nil {
 		return err
 	}
-	p, err := newProgram(f, log, control)
+	p, err := daemon.New(daemon.Options{File: f, Version: programVersion(), Log: log})
 	if err != nil {
 		return err
 	}
-	listening := p.proxy.Addrs()[0]
+	listening := p.Addrs()[0]
 	opts.address = address(listening.Network(), listening.String())
-	opts.admin = p.adminLn.Addr().String()
+	opts.admin = p.AdminAddr().String()
 
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	done := make(chan error, 1)
-	go func() { done <- p.run(ctx, signals.second) }() // ends with ctx; waited for below
+	go func() { done <- p.Run(ctx, signals.second) }() // ends with ctx; waited for below
 	if err := introduce(opts, listening, backends, out); err != nil {
 		cancel()
 		return errors.Join(err, <-done)

@@ -110,6 +110,14 @@ var house = []archtest.Row{
 		Uses:    []string{"github.com/prometheus/client_golang", "github.com/prometheus/client_model", "go.uber.org/zap"},
 		Never:   []string{"flag", "os/signal", "os/exec", "log"},
 	},
+	// The life of a process: start, reload, upgrade, end. It knows configurations and the admin endpoints, which package proxy must not,
+	// and is tested without a command line.
+	{
+		Package: "daemon",
+		May:     []string{"proxy", "config", "admin"},
+		Uses:    []string{"go.uber.org/zap"},
+		Never:   []string{"flag", "log"},
+	},
 	// What memcached servers hold, read with commands that change nothing: a client of its own, as package backend is the proxy's.
 	{Package: "inspect", May: []string{"protocol", "internal/webpage"}},
 	// Keystone's keys, pickled values, token lists.

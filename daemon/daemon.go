@@ -1,0 +1,132 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"runtime"
+	"sync"
+
+	"go.uber.org/zap"
+
+	"mcproxy/admin"
+	"mcproxy/config"
+	"mcproxy/proxy"
+)
+
+// Options say what a Daemon begins with.
+type Options struct {
+	File    *config.File
+	Path    string // where File was read, and is read again; "": nowhere
+	Version string // the program's
+	Log     *Log
+}
+
+// A Daemon is a proxy and its admin endpoints. Its methods are safe for concurrent use.
+type Daemon struct {
+	*proxy.Server
+
+	// Immutable after New.
+	path    string
+	version string
+	log     *Log
+	admin   *admin.Server // nil without [admin], and so is
+	adminLn net.Listener
+
+	changing sync.Mutex   // held while the configuration changes
+	file     *config.File // guarded by changing: what is in force
+}
+
+// New opens all listeners, and logs what should be thought over. Nobody is served before Run.
+func New(o Options) (*Daemon, error) {
+	warn(o.Log.Logger, o.File)
+	d := &Daemon{path: o.Path, version: o.Version, log: o.Log, file: o.File}
+	var err error
+	// First, as it leaves nothing behind when the proxy cannot listen.
+	if address := o.File.Admin.Address; address != "" {
+		if d.adminLn, err = net.Listen("tcp", address); err != nil {
+			return nil, fmt.Errorf("admin: %w", err)
+		}
+	}
+	cfg := o.File.Proxy
+	cfg.Version = o.Version
+	if cfg.Workers == 0 {
+		cfg.Workers = runtime.GOMAXPROCS(0)
+	}
+	spareScheduler(cfg.Workers)
+	if d.Server, err = proxy.New(cfg, o.Log.Named("proxy")); err != nil {
+		if d.adminLn != nil {
+			d.adminLn.Close()
+		}
+		return nil, err
+	}
+	for _, a := range d.Addrs() {
+		o.Log.Info("listening", zap.Stringer("address", a))
+	}
+	if d.adminLn != nil {
+		opts := admin.Options{
+			Build: admin.Build{Version: o.Version, GoVersion: runtime.Version()}, NativeHistograms: o.File.Admin.NativeHistograms, Log: o.Log.control,
+		}
+		d.admin = admin.New(d, opts, o.Log.Named("admin"))
+		o.Log.Info("admin", zap.String("url", "http://"+d.adminLn.Addr().String()))
+	}
+	return d, nil
+}
+
+func warn(log *zap.Logger, f *config.File) {
+	for _, w := range f.Warnings {
+		log.Warn(w.Text, zap.String("config", w.File), zap.Int("line", w.Line), zap.String("key", w.Key))
+	}
+}
+
+// spareScheduler gives the Go scheduler room for two goroutines beside the event loops: those keep their processors while they are busy,
+// and nobody who accepts clients or collects figures should wait for one of them to sleep. GOMAXPROCS in the environment
+// is left alone.
+func spareScheduler(workers int) {
+	if os.Getenv("GOMAXPROCS") == "" {
+		runtime.GOMAXPROCS(max(runtime.GOMAXPROCS(0), workers) + 2)
+	}
+}
+
+// AdminAddr is where the admin endpoints are; nil without them.
+func (d *Daemon) AdminAddr() net.Addr {
+	if d.adminLn == nil {
+		return nil
+	}
+	return d.adminLn.Addr()
+}
+
+// Run serves until ctx is done and the proxy has drained, or until now is closed. The admin endpoints stay to the end, so that
+// they can tell of the draining.
+func (d *Daemon) Run(ctx context.Context, now <-chan struct{}) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	adminDone := make(chan struct{})
+	adminCtx, stopAdmin := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopAdmin()
+	go func() { // ends when stopAdmin is called; Run waits for it
+		defer close(adminDone)
+		if d.admin == nil {
+			return
+		}
+		if err := d.admin.Serve(adminCtx, d.adminLn); err != nil {
+			cancel(err)
+		}
+	}()
+	proxyDone := make(chan error, 1)
+	go func() { proxyDone <- d.Serve(ctx) }() // ends with ctx, or with the process
+	var err error
+	select {
+	case err = <-proxyDone:
+	case <-now:
+		return errors.New("ended at once by a second signal; clients may miss answers")
+	}
+	stopAdmin()
+	<-adminDone
+	if cause := context.Cause(ctx); err == nil && cause != nil && !errors.Is(cause, context.Canceled) {
+		return cause // of the admin endpoints
+	}
+	return err
+}
