@@ -33,7 +33,7 @@ func backendFamilies() []family {
 				emit(1, b.Address, strings.ToValidUTF8(b.Version, "?")) // it is what the backend says, and Prometheus takes UTF-8 alone
 			}),
 		byBackend("mcproxy_backend_state", prometheus.GaugeValue,
-			"1 for the state the backend is in: up; down (requests fail at once); held (missed more writes than its journal can hold).",
+			"1 for the state the backend is in: up; down (requests fail at once); held (an operator must release it: it missed more writes than its journal can hold, or on_return says so).",
 			[]string{"state"}, func(b *proxy.BackendFigures, emit emit) {
 				for _, state := range []string{"up", "down", "held"} {
 					emit(flag(b.State == state), state)
@@ -72,6 +72,12 @@ func backendFamilies() []family {
 			func(b *proxy.BackendFigures) uint64 { return b.BytesOut }),
 		gauge("mcproxy_backend_journal_keys", "Keys in the journal of missed writes.",
 			func(b *proxy.BackendFigures) int { return b.JournalKeys }),
+		counter("mcproxy_backend_journal_overflows_total", "Missed writes that the journal had no room for: the backend must be flushed, or restarted and released.",
+			func(b *proxy.BackendFigures) uint64 { return b.Lost }),
+		gauge("mcproxy_backend_out", "1 while the backend's keys are looked for elsewhere (on_down).",
+			func(b *proxy.BackendFigures) int { return int(flag(b.Out)) }),
+		gauge("mcproxy_backend_stray_keys", "The backend's keys that were written elsewhere while it is out.",
+			func(b *proxy.BackendFigures) int { return b.Strays }),
 		counter("mcproxy_backend_journalled_writes_total", "Writes that went into the journal because the backend did not confirm them.",
 			func(b *proxy.BackendFigures) uint64 { return b.Journalled }),
 	}

@@ -40,6 +40,8 @@ func poolFamilies() []family {
 			func(p *proxy.PoolFigures) float64 { return float64(p.Hits) }),
 		byPool("mcproxy_pool_misses_total", prometheus.CounterValue, "Keys that were read and not found, those of backends that did not answer included.",
 			func(p *proxy.PoolFigures) float64 { return float64(p.Misses) }),
+		byPool("mcproxy_pool_moves_total", prometheus.CounterValue, "Changes of which backends' keys are looked for elsewhere (on_down).",
+			func(p *proxy.PoolFigures) float64 { return float64(p.Moves) }),
 		byPool("mcproxy_pool_failures_total", prometheus.CounterValue, "Requests, or parts of multi-key requests, whose backend did not answer.",
 			func(p *proxy.PoolFigures) float64 { return float64(p.Failures) }),
 	}

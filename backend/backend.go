@@ -17,7 +17,7 @@ type State uint32
 const (
 	StateUp   State = iota // calls are sent
 	StateDown              // calls fail at once; a probe that succeeds, and the journal's replay, lead back to StateUp
-	StateHeld              // the journal overflowed: calls fail at once until Release
+	StateHeld              // calls fail at once until Release: the journal overflowed, or Options.OnReturn says so
 )
 
 func (s State) String() string {
@@ -46,6 +46,10 @@ type Backend struct {
 	waits   *Error
 	busy    *Error
 
+	// Gate is asked before a backend that was down, and owes nothing any more, is used again; false: it will be asked again soon. It
+	// is for whoever must agree with others about that. The keeper's loop calls it. Set it before Keep; nil: nobody need be asked.
+	Gate func() bool
+
 	// Atomic.
 	options atomic.Pointer[Options]
 	state   atomic.Uint32
@@ -54,6 +58,7 @@ type Backend struct {
 	version atomic.Pointer[string]
 	keeper  atomic.Pointer[keeper]
 	stats   atomic.Pointer[statlines.Server]
+	release atomic.Bool // an operator has said that it may come back
 }
 
 // New describes a backend; nothing is connected. network is "tcp" (address "host:port") or "unix" (address a path). A host
@@ -125,15 +130,25 @@ func (b *Backend) Version() string {
 // Journal gives how many keys are in the missed-writes journal now, and how many missed writes ever went into it.
 func (b *Backend) Journal() (keys int, missed uint64) { return b.journal.figures() }
 
-// Release lets a held backend come back: the operator says that it holds nothing old (it was flushed or restarted). Its
-// journal is dropped. It says whether the backend was held.
+// Release lets a held backend come back. If its journal overflowed, the operator says with it that it holds nothing old (it was
+// flushed or restarted), and the journal is dropped; otherwise the journal's keys are deleted there first. It says whether the backend
+// was held.
 func (b *Backend) Release() bool {
 	if b.State() != StateHeld {
 		return false
 	}
-	b.journal.drop()
+	if b.Overflowed() {
+		b.journal.drop()
+	}
+	b.release.Store(true)
 	return b.transition(StateHeld, StateDown, nil) // and up again by a probe
 }
+
+// Overflowed says whether writes were missed that the journal had no room for, so that the backend may hold values that are old.
+func (b *Backend) Overflowed() bool { return b.journal.isOverflowed() }
+
+// Lost is how many missed writes the journal ever had no room for.
+func (b *Backend) Lost() uint64 { return b.journal.lostSoFar() }
 
 // transition changes the state if it is still from.
 func (b *Backend) transition(from, to State, cause error) bool {
@@ -168,10 +183,49 @@ func (b *Backend) alive() {
 // delete: confirm says how many.
 func (b *Backend) missed(key []byte, confirm int, now int64) *debt {
 	d, ok := b.journal.add(b, key, confirm, now)
-	if !ok && !b.transition(StateUp, StateHeld, ErrHeld) {
-		b.transition(StateDown, StateHeld, ErrHeld)
+	if !ok {
+		b.overflowed()
 	}
 	return d
+}
+
+// Overflow says that a write was missed whose key nobody has noted: the backend may hold old values from here on.
+func (b *Backend) Overflow() {
+	b.journal.lose()
+	b.overflowed()
+}
+
+func (b *Backend) overflowed() {
+	to := StateHeld
+	if b.Options().OnReturn == OnReturnFlush {
+		to = StateDown
+	}
+	if !b.transition(StateUp, to, ErrOverflow) && to == StateHeld {
+		b.transition(StateDown, to, ErrOverflow)
+	}
+}
+
+// Owe has a key deleted here before it is read or written here again, because it is written elsewhere, at the Loop time now. Writes of
+// it that are under way here may stand: they are as new. It is false if the journal has no room for the key.
+func (b *Backend) Owe(key []byte, now int64) bool {
+	d, ok := b.journal.owe(b, key, now, 1)
+	if d != nil {
+		b.journal.leave(d, 0)
+	}
+	return ok
+}
+
+// Regret is Owe for a key that was written here, and should not be here any more: if it is in the journal already, a delete that is
+// under way may have come before the write, so that another follows. share is the part of the journal that such keys may fill.
+func (b *Backend) Regret(key []byte, now int64, share float64) bool {
+	d, ok := b.journal.owe(b, key, now, share)
+	switch {
+	case d != nil:
+		b.journal.leave(d, 0)
+	case ok:
+		b.journal.refuse(key, now, 0)
+	}
+	return ok
 }
 
 // kick makes the keeper look at its work.

@@ -5,7 +5,10 @@ import "errors"
 // Why a call got no answer.
 var (
 	ErrDown       = errors.New("down")                    // fails fast until a probe succeeds
-	ErrHeld       = errors.New("held for the operator")   // its journal overflowed
+	ErrHeld       = errors.New("held for the operator")   // its journal overflowed, or it is to be held when it returns
+	ErrReturned   = errors.New("back after an outage")    // why it is held, with OnReturnHold
+	ErrOverflow   = errors.New("journal overflowed")      // why it is held, or down with OnReturnFlush
+	ErrNoFlush    = errors.New("flush_all was refused")   // why it is held, with OnReturnFlush
 	ErrUnsettled  = errors.New("earlier write unsettled") // the key is in the journal
 	ErrOverloaded = errors.New("overloaded")              // a conn's queue is full
 	ErrTimeout    = errors.New("timed out")

@@ -25,6 +25,7 @@ type Journal struct {
 	overflowed bool                // guarded by mu: a write was missed for whose key there was no room
 	left       [2]map[string]int64 // guarded by mu: keys that were in it a short while ago, and when they were last (Loop time); the newer ones first
 	turned     int64               // guarded by mu: when the newer ones began
+	lost       uint64              // guarded by mu: missed writes for which there was no room, so far
 }
 
 // owed is what the journal knows of a key.
@@ -43,6 +44,7 @@ type debt struct {
 	confirm int           // deletes still to be confirmed: 1, or 2 with Settle between them
 	delay   time.Duration // how long the keeper waits before it sends the next
 	due     int64         // the keeper's own: Loop time at which that is over
+	taken   int64         // the keeper's own: Loop time at which it got the debt
 }
 
 func (j *Journal) has(key []byte) bool {
@@ -57,11 +59,11 @@ func (j *Journal) has(key []byte) bool {
 
 // refuse has a key of the journal deleted once more, because a write of it is turned away: what the key's delete has left
 // there may not stay. While a key is in the journal nothing is written to it but by calls that were sent before; so this
-// is needed as long as those may be answered, and not later, or a key that is written all the time would never leave.
+// is needed as long as those may be answered, and not later, or a key that is written all the time would never leave. patience 0 is for ever.
 func (j *Journal) refuse(key []byte, now int64, patience time.Duration) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if o, known := j.debts[string(key)]; known && !o.again && now-o.since <= int64(patience) {
+	if o, known := j.debts[string(key)]; known && !o.again && (patience == 0 || now-o.since <= int64(patience)) {
 		o.again = true
 		j.debts[string(key)] = o
 	}
@@ -80,6 +82,7 @@ func (j *Journal) add(b *Backend, key []byte, confirm int, now int64) (*debt, bo
 	if !known {
 		if len(j.debts) >= b.Options().JournalLimit {
 			j.overflowed = true
+			j.lost++
 			return nil, false
 		}
 		o.since = now
@@ -88,6 +91,27 @@ func (j *Journal) add(b *Backend, key []byte, confirm int, now int64) (*debt, bo
 	j.debts[k] = o
 	j.size.Store(int64(len(j.debts)))
 	return &debt{b: b, j: j, key: k, epoch: j.epoch, confirm: confirm}, true
+}
+
+// owe records that a key has to be deleted, unless that is known already; then there is no debt. It is false when that share of the
+// journal is full.
+func (j *Journal) owe(b *Backend, key []byte, now int64, share float64) (d *debt, ok bool) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if _, known := j.debts[string(key)]; known {
+		return nil, true
+	}
+	if len(j.debts) >= int(share*float64(b.Options().JournalLimit)) {
+		return nil, false
+	}
+	if j.debts == nil {
+		j.debts = make(map[string]owed)
+	}
+	j.missed++
+	k := string(key)
+	j.debts[k] = owed{missed: 1, since: now}
+	j.size.Store(int64(len(j.debts)))
+	return &debt{b: b, j: j, key: k, epoch: j.epoch, confirm: 1}, true
 }
 
 // settle ends a debt, and says whether the keeper has another one of the key instead.
@@ -218,6 +242,27 @@ func (j *Journal) overflow() {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.overflowed = true
+}
+
+// lose counts a missed write that is not noted.
+func (j *Journal) lose() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.overflowed = true
+	j.lost++
+}
+
+// forgive says that the writes that were lost matter no more, if there are still as many.
+func (j *Journal) forgive(lost uint64) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.overflowed = j.overflowed && j.lost != lost
+}
+
+func (j *Journal) lostSoFar() uint64 {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.lost
 }
 
 func (j *Journal) isOverflowed() bool {

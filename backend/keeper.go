@@ -3,7 +3,6 @@ package backend
 import (
 	"bytes"
 	"math/rand/v2"
-	"slices"
 	"sync/atomic"
 	"time"
 
@@ -25,12 +24,19 @@ type keeper struct {
 	// Owned by the loop.
 	debts     []*debt // to be sent when due
 	open      int     // deletes sent and not answered
+	old       int     // of them, those of debts that were there when the backend had proved itself
 	probing   bool
-	proved    bool  // a probe succeeded since the backend went down
+	proved    bool  // probes succeeded since the backend went down, for as long as flapping asks for
+	provedAt  int64 // when that was
 	nextProbe int64 // while down
 	wait      time.Duration
 	jitter    *rand.Rand
 	survey    survey
+	out       bool  // the backend is not used
+	calm      int64 // since when every probe was answered; 0: the last was not
+	cameUp    int64 // when the backend was last used again; 0: never
+	flaps     int   // how often it went down soon after that, in a row
+	flush     flush // OnReturnFlush's
 }
 
 // replayBatch is how many deletes the keeper has on the wire at once.
@@ -80,18 +86,23 @@ func (k *keeper) Expire(now int64) (next int64) {
 		return 0
 	}
 	for _, d := range k.b.journal.take(k) {
-		d.due = now + int64(d.delay)
+		d.due, d.taken = now+int64(d.delay), now
 		k.debts = append(k.debts, d)
+	}
+	if k.b.State() != StateUp && !k.out {
+		k.out = true
+		k.wentDown(now)
 	}
 	if k.b.State() == StateDown && !k.proved {
 		return k.nurse(now)
 	}
 	k.proved = k.proved && k.b.State() == StateDown
-	next = k.pay(now)
-	if k.b.State() == StateDown && k.open == 0 && !k.overdue(now) {
+	if k.proved && k.mustHold() {
 		k.proved = false
-		k.wait = 0
-		k.b.transition(StateDown, StateUp, nil)
+	}
+	next = k.pay(now)
+	if k.proved {
+		next = sooner(next, k.comeBack(now))
 	}
 	if due := k.survey.due(now); due != 0 && (next == 0 || due < next) {
 		next = due
@@ -141,7 +152,14 @@ func (k *keeper) probe() {
 func (k *keeper) Answer(_ *Call, r *protocol.Response, _ []byte) error {
 	k.probing = false
 	err := k.b.learn(r)
-	k.proved = err == nil && k.b.State() == StateDown
+	if err != nil {
+		k.calm = 0
+	} else if k.calm == 0 {
+		k.calm = k.loop.Now
+	}
+	if err == nil && k.b.State() == StateDown && k.loop.Now-k.calm >= int64(k.damping()) {
+		k.proved, k.provedAt = true, k.loop.Now
+	}
 	k.b.kick()
 	return err
 }
@@ -149,11 +167,8 @@ func (k *keeper) Answer(_ *Call, r *protocol.Response, _ []byte) error {
 // Fail takes a probe that was not answered.
 func (k *keeper) Fail(*Call, []byte, *Error) {
 	k.probing = false
+	k.calm = 0
 	k.b.kick()
-}
-
-func (k *keeper) overdue(now int64) bool {
-	return slices.ContainsFunc(k.debts, func(d *debt) bool { return d.due <= now })
 }
 
 // pay sends the deletes that are due, and gives when the next one will be.
@@ -167,9 +182,7 @@ func (k *keeper) pay(now int64) (next int64) {
 		if d.due <= now && k.open >= replayBatch {
 			at = 0 // an answer will bring the keeper back
 		}
-		if at != 0 && (next == 0 || at < next) {
-			next = at
-		}
+		next = sooner(next, at)
 		rest = append(rest, d)
 	}
 	clear(k.debts[len(rest):])
@@ -186,27 +199,47 @@ func (k *keeper) send(d *debt) bool {
 		k.proved = false
 		return false
 	}
+	p := &payment{k, d, k.proved && d.taken <= k.provedAt}
 	k.open++
-	k.pipe.sendInternal(cn, &payment{k, d}, d.appendDelete, int64(k.b.Options().StallTimeout))
+	if p.old {
+		k.old++
+	}
+	k.pipe.sendInternal(cn, p, d.appendDelete, int64(k.b.Options().StallTimeout))
 	return true
 }
 
 // A payment is a debt's delete on the keeper's conn.
 type payment struct {
-	k *keeper
-	d *debt
+	k   *keeper
+	d   *debt
+	old bool // it is among keeper.old
+}
+
+func (p *payment) ended() {
+	p.k.open--
+	if p.old {
+		p.k.old--
+	}
 }
 
 func (p *payment) Answer(c *Call, r *protocol.Response, raw []byte) error {
-	p.k.open--
+	p.ended()
 	p.k.b.kick()
 	return p.d.Answer(c, r, raw)
 }
 
 func (p *payment) Fail(c *Call, req []byte, err *Error) {
-	p.k.open--
+	p.ended()
 	p.k.proved = false // the backend must be probed again before it is used
 	p.d.Fail(c, req, err)
+}
+
+// sooner is the earlier of two times of which each may be 0, that is never.
+func sooner(a, b int64) int64 {
+	if a == 0 || b != 0 && b < a {
+		return b
+	}
+	return a
 }
 
 // learn takes an answer to `version`.

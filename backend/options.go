@@ -2,6 +2,7 @@ package backend
 
 import (
 	"cmp"
+	"fmt"
 	"time"
 )
 
@@ -21,9 +22,33 @@ type Options struct {
 	Settle        time.Duration // between the two deletes of a key whose write may still lie in a dead conn; 1 s
 	SlowCall      time.Duration // calls that take so long are told by Pipeline.TakeSlow; 0: none
 	StatsInterval time.Duration // between two looks at the backend's own figures; 0: never
+	OnReturn      OnReturn      // what must be done before a backend that was down is used again
+	Damping       time.Duration // the longest that a backend which goes down again and again must answer before it is used again; 0: it need not
 	Keepalive     time.Duration // TCP keepalive's idle time; 60 s; < 0 is off
 
 	Mutant Mutant // for tests alone
+}
+
+// OnReturn says what must be done before a backend that was down is used again.
+type OnReturn uint8
+
+// The values of OnReturn.
+const (
+	OnReturnReplay OnReturn = iota // "replay": delete the keys that the journal names; if that overflowed, as OnReturnHold
+	OnReturnFlush                  // "flush": flush_all, confirmed, besides
+	OnReturnHold                   // "hold": an operator must release it
+)
+
+func (o OnReturn) String() string {
+	switch o {
+	case OnReturnReplay:
+		return "replay"
+	case OnReturnFlush:
+		return "flush"
+	case OnReturnHold:
+		return "hold"
+	}
+	return fmt.Sprintf("OnReturn(%d)", uint8(o))
 }
 
 // WithDefaults gives o with its zero fields set.

@@ -25,6 +25,8 @@ type poolDraft struct {
 	config  pool.Config
 	orOne   bool
 	onError string
+	// onDown and onReturn are as written.
+	onDown, onReturn string
 	// coalesce is coalesce.mode, hotKeys is hotkeys.enabled.
 	coalesce string
 	hotKeys  bool
@@ -49,6 +51,7 @@ func (r *reader) document(v value) *File {
 		r.fail(v.key("pools"), "missing; write [pools.main] and backends = [\"127.0.0.1:11211\"]")
 	}
 	d.checkPools(r)
+	d.checkGutters(r)
 	d.checkLoops(r)
 	for _, p := range d.pools {
 		p.config.Backend.Keepalive = d.file.Proxy.Keepalive

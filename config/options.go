@@ -158,6 +158,30 @@ func poolOptions(d *poolDraft) []option {
 			"What a client is told when a backend does not answer: a miss (NOT_STORED, NOT_FOUND), or SERVER_ERROR.",
 		},
 		{
+			"on_down", oneOf(&d.onDown, "fail", "eject", "gutter"), `"fail"`,
+			"Where the keys of a backend that is down are looked for: nowhere, on the ring's next backend, or in the pool that gutter names. With " +
+				"eject and gutter no other proxy may use the same backends.",
+		},
+		{
+			"max_down", integer(&c.MaxDown, 0, 65535), "0",
+			"Backends whose keys are looked for elsewhere, at most; those of one more are not, so that the rest is not flooded. 0 is half of them.",
+		},
+		{"gutter", name(&c.Gutter, maxPoolName), "", "on_down = \"gutter\": another pool of this file."},
+		{
+			"gutter_ttl", duration(&c.GutterTTL, time.Second, time.Hour), textOf(pool.DefaultGutterTTL),
+			"How long an item lives there at most.",
+		},
+		{
+			"on_return", oneOf(&d.onReturn, "replay", "flush", "hold"), `"replay"`,
+			"What is done before a backend that was down is used again: the keys whose writes it missed are deleted there, it is flushed besides, or " +
+				"an operator must release it.",
+		},
+		{
+			"damping", duration(&b.Damping, 0, time.Hour), textOf(defaultDamping),
+			"on_down = \"eject\" and \"gutter\": a backend that goes down again and again, each time within a minute, must answer probes for a while before " +
+				"it is used again: from the third time on for 1s, twice as long each time, and at most so long. \"0s\" asks for nothing.",
+		},
+		{
 			"allow_flush_all", boolean(&c.AllowFlushAll), "false",
 			"Whether flush_all is sent to every backend of the pool. Otherwise it is refused.",
 		},
@@ -287,6 +311,9 @@ func routeOptions(c *proxy.Route) []option {
 func ringNames() []string {
 	return []string{"consistent", "cmemcache", "ketama", "libmemcached", "rendezvous"}
 }
+
+// defaultDamping is what a pool has whose keys move.
+const defaultDamping = 30 * time.Second
 
 // textOf gives a duration as TOML.
 func textOf(d time.Duration) string { return strconv.Quote(durationText(d)) }

@@ -2,10 +2,13 @@ package config
 
 import (
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"mcproxy/backend"
+	"mcproxy/placement"
 	"mcproxy/pool"
 	"mcproxy/ring"
 )
@@ -16,6 +19,19 @@ func (p *poolDraft) finish(r *reader) {
 	if p.onError == "error" {
 		c.OnError = pool.OnErrorError
 	}
+	switch p.onDown {
+	case "eject":
+		c.OnDown = placement.OnDownEject
+	case "gutter":
+		c.OnDown = placement.OnDownGutter
+	}
+	switch p.onReturn {
+	case "flush":
+		c.Backend.OnReturn = backend.OnReturnFlush
+	case "hold":
+		c.Backend.OnReturn = backend.OnReturnHold
+	}
+	p.checkDown(r)
 	c.Ring.NoOrOne = !p.orOne
 	c.HotKeysOff = !p.hotKeys
 	switch p.coalesce {
@@ -31,6 +47,52 @@ func (p *poolDraft) finish(r *reader) {
 	if b.Timeout > time.Second {
 		r.warn(p.at.key("timeout"), "%s is more than 1s, after which python-memcached takes the proxy for dead and leaves it alone "+
 			"for 300 s", durationText(b.Timeout))
+	}
+}
+
+// checkDown checks what on_down needs.
+func (p *poolDraft) checkDown(r *reader) {
+	c := &p.config
+	if c.OnDown != placement.OnDownFail && !p.at.has("damping") {
+		c.Backend.Damping = defaultDamping
+	}
+	for _, key := range []string{"gutter", "gutter_ttl"} {
+		if p.at.has(key) && c.OnDown != placement.OnDownGutter {
+			r.fail(p.at.key(key), "is for on_down = \"gutter\"; write that too, or take the key out")
+		}
+	}
+	for _, key := range []string{"max_down", "damping"} {
+		if p.at.has(key) && c.OnDown == placement.OnDownFail {
+			r.fail(p.at.key(key), "is for on_down = \"eject\" and \"gutter\"; write one of them too, or take the key out")
+		}
+	}
+	if c.OnDown == placement.OnDownGutter && !p.at.has("gutter") {
+		r.fail(p.at.key("gutter"), "missing; name the pool that stands in")
+	}
+}
+
+// checkGutters checks the pools that stand in for others.
+func (d *draft) checkGutters(r *reader) {
+	for _, p := range d.pools {
+		if p.config.Gutter == "" || p.config.OnDown != placement.OnDownGutter {
+			continue
+		}
+		at := p.at.key("gutter")
+		i := slices.IndexFunc(d.pools, func(o poolDraft) bool { return o.config.Name == p.config.Gutter })
+		switch {
+		case i < 0 || d.pools[i].config.Name == p.config.Name:
+			r.fail(at, "%s is no other pool of this file", quote(p.config.Gutter))
+		case d.pools[i].config.Split.Enabled != p.config.Split.Enabled:
+			r.fail(at, "split.enabled is not the same in pool %s; what one keeps in chunks, the other could not read", quote(p.config.Gutter))
+		}
+		if i < 0 {
+			continue
+		}
+		for _, b := range p.config.Backends {
+			if again, ok := d.pools[i].addresses[sameAddress(b.Network, b.Address)]; ok {
+				r.fail(again, "is a backend of pool %s too, for which this pool stands in", quote(p.config.Name))
+			}
+		}
 	}
 }
 

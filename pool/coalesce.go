@@ -6,6 +6,7 @@ import (
 
 	"mcproxy/backend"
 	"mcproxy/hotkey"
+	"mcproxy/placement"
 	"mcproxy/pool/chunks"
 	"mcproxy/pool/steps"
 	"mcproxy/protocol"
@@ -61,7 +62,7 @@ type fetch struct {
 	verb        protocol.Verb
 	key         []byte
 	affinity    uint32
-	home        *backend.Pipeline // where it was sent
+	spot        placement.Spot // where it was sent
 	call        backend.Call
 	held        bool // it waits for the end of the one on the wire
 	deadline    int64
@@ -90,7 +91,9 @@ func (p *Pool) share(x *Exchange, req *protocol.Request, affinity uint32) bool {
 		return true
 	case f.verb != req.Verb || !bytes.Equal(f.key, req.Key): // two keys with one hash: one of them does without
 		return false
-	case f.home.Blocked(req.Key): // a write has failed since the fetch was let through
+	case p.pipeline(f.spot.Node).Blocked(req.Key): // a write has failed since the fetch was let through
+		return false
+	case !p.Shared.Table.Current(f.spot, req.Key) && p.Shared.mutant != joinsElsewhere: // it reads where the key is no more
 		return false
 	case f.call.Sent() && p.Shared.mutant != joinsSent:
 		if f.next == nil {
@@ -163,12 +166,12 @@ func (f *fetch) send() {
 	p := f.p
 	req := &p.request
 	*req = protocol.Request{Verb: f.verb, Key: f.key, Keys: f.key, NumKeys: 1, ValueLen: -1}
-	pl := p.Pipelines[p.Shared.Ring.Lookup(f.key)]
+	f.spot = p.Shared.Table.Spot(f.key)
+	pl := p.pipeline(f.spot.Node)
 	if !f.held {
 		f.deadline = pl.Deadline()
 	}
 	f.held = false
-	f.home = pl
 	p.Figures.Fetches++
 	if p.splitter != nil {
 		f.ahead = p.splitter.ReadAhead(f.key, f.affinity)

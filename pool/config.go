@@ -8,6 +8,7 @@ import (
 
 	"mcproxy/backend"
 	"mcproxy/hotkey"
+	"mcproxy/placement"
 	"mcproxy/pool/chunks"
 	"mcproxy/ring"
 )
@@ -19,6 +20,10 @@ type Config struct {
 	Ring     ring.Options
 
 	OnError       OnError
+	OnDown        placement.OnDown
+	MaxDown       int           // backends whose keys are looked for elsewhere, at most; 0: half of them
+	Gutter        string        // OnDownGutter: the spare pool's name
+	GutterTTL     time.Duration // and how long an item lives there at most; 0 is DefaultGutterTTL
 	Coalesce      Coalesce
 	HotKeys       hotkey.Config
 	HotKeysOff    bool          // no key is watched, and none is hot
@@ -46,6 +51,9 @@ func (c *Config) Interim(former *Config) (interim Config, ok bool) {
 func (c *Config) WatchedAs(former *Config) bool {
 	return c.HotKeysOff == former.HotKeysOff && reflect.DeepEqual(c.HotKeys, former.HotKeys) && len(c.Backends) == len(former.Backends)
 }
+
+// DefaultGutterTTL is Config.GutterTTL's.
+const DefaultGutterTTL = 10 * time.Second
 
 // BackendConfig is one backend of a pool and its share of the keys.
 type BackendConfig struct {

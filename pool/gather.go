@@ -104,12 +104,12 @@ func (t *gathering) Add(p *Pool, key []byte) {
 	if d := p.detector; d != nil && !d.Skip(0) {
 		p.record(t.x.To, key, hotkey.Read, 0)
 	}
-	node := p.Shared.Ring.Lookup(key)
-	if p.Pipelines[node].Blocked(key) {
+	node := p.Shared.Table.Spot(key).Node
+	if p.pipeline(node).Blocked(key) {
 		t.owner = append(t.owner, -1)
 		p.Figures.Told(t.verb, tally.Failed, 1)
 		if p.Shared.Config.OnError == OnErrorError {
-			t.refuse(&backend.Error{Backend: p.Shared.Backends[node].Name, Err: backend.ErrUnsettled})
+			t.refuse(&backend.Error{Backend: p.pipeline(node).Backend.Name, Err: backend.ErrUnsettled})
 		}
 		return
 	}
@@ -146,7 +146,7 @@ func (t *gathering) Send(affinity uint32) {
 		f.expect = f.expect[:len(f.expect)-2]
 		f.readAhead(affinity)
 		f.call.Owner = f
-		if err := p.Pipelines[f.node].SendKeys(&f.call, t.verb, f.line, affinity); err != nil {
+		if err := p.pipeline(f.node).SendKeys(&f.call, t.verb, f.line, affinity); err != nil {
 			f.Fail(&f.call, nil, err)
 		}
 	}

@@ -5,6 +5,7 @@ package pool
 type mutant uint8
 
 const (
-	noMutant  mutant = iota
-	joinsSent        // a get joins a fetch that was sent already
+	noMutant       mutant = iota
+	joinsSent             // a get joins a fetch that was sent already
+	joinsElsewhere        // a get joins a fetch from where the key is no more
 )

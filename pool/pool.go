@@ -11,6 +11,7 @@ import (
 	"mcproxy/internal/epoll"
 	"mcproxy/internal/keybook"
 	"mcproxy/internal/tally"
+	"mcproxy/placement"
 	"mcproxy/pool/chunks"
 	"mcproxy/pool/steps"
 	"mcproxy/protocol"
@@ -23,6 +24,7 @@ type Pool struct {
 	Figures   *Figures            // views of one pool count together
 
 	loop      *epoll.Loop
+	spare     []*backend.Pipeline // of the pool that stands in for this one's backends; nil: none does
 	clock     int64            // nanoseconds since 1970 when Loop time was 0
 	callers   keybook.Callers  // of the keys that are hot or have large values
 	oversized oversized        // keys with long values
@@ -57,8 +59,8 @@ func NewAfter(former *Pool, s *Shared, loop *epoll.Loop, seed uint64) *Pool {
 	if former == nil {
 		former = &Pool{Shared: &Shared{}, Figures: new(Figures)}
 	}
-	p := &Pool{Shared: s, Figures: former.Figures, loop: loop, building: make([]*fragment, len(s.Backends)), rand: rand.New(rand.NewPCG(seed, 0))}
-	p.runner = steps.Runner{Loop: loop, Timeout: s.timeout}
+	p := &Pool{Shared: s, Figures: former.Figures, loop: loop, building: make([]*fragment, s.Table.Nodes()), rand: rand.New(rand.NewPCG(seed, 0))}
+	p.runner = steps.Runner{Loop: loop, Timeout: s.timeout, Places: (*places)(p)}
 	p.SetClock(time.Now().UnixNano())
 	p.oversized.counts, p.oversized.callers = &p.Figures.Oversized, &p.callers
 	p.oversized.threshold = s.Config.Split.WithDefaults().Threshold
@@ -121,6 +123,7 @@ type Exchange struct {
 	// Waits is set by Do: what the client asks later must not be begun before this exchange is finished.
 	Waits        bool
 	quiet, again bool // again: begun a second time
+	away         bool // it was sent to a stand-in: spot is set
 	verb         protocol.Verb
 	op           tally.Op // timed: whose duration it is
 	timed        bool
@@ -134,6 +137,7 @@ type Exchange struct {
 	// Large is set when Finish is called with a large answer: its bytes, which the requester may retain instead of copying them.
 	Large *steps.Large
 
+	spot   placement.Spot // where it was sent, if away
 	flags  []byte         // the request's meta flags, if echo is not nil
 	ahead  *chunks.Ahead  // chunks that are read meanwhile; nil: none are
 	joined *Exchange      // the next of those who share a fetch
@@ -142,7 +146,7 @@ type Exchange struct {
 
 // Forget makes a finished exchange like new, but for what is its requester's.
 func (x *Exchange) Forget() {
-	x.Cold, x.Large, x.ahead, x.flags, x.echo = false, nil, nil, nil, nil
+	x.Cold, x.Large, x.ahead, x.flags, x.echo, x.spot = false, nil, nil, nil, nil, placement.Spot{}
 }
 
 // Do sends a request of one key to the backend where the key belongs. affinity picks the conn: the requests of one client
@@ -178,7 +182,16 @@ func (p *Pool) begin(x *Exchange, req *protocol.Request, affinity uint32) {
 			x.flags = bytes.Clone(req.MetaFlags)
 		}
 	}
-	if err := p.Pipelines[p.Shared.Ring.Lookup(req.Key)].Send(&x.call, req, affinity); err != nil {
+	spot := p.Shared.Table.Spot(req.Key)
+	var err *backend.Error
+	if x.away = spot.Away(); x.away {
+		x.Cold, x.spot = true, spot
+		err = p.leave(spot, req)
+	}
+	if err == nil {
+		err = p.pipeline(spot.Node).Send(&x.call, req, affinity)
+	}
+	if err != nil {
 		x.ahead.Drop()
 		p.fail(x, req, err)
 	}
@@ -186,6 +199,9 @@ func (p *Pool) begin(x *Exchange, req *protocol.Request, affinity uint32) {
 
 // Answer takes the backend's answer; it is the client's as it stands, unless the value is in chunks.
 func (x *Exchange) Answer(c *backend.Call, r *protocol.Response, raw []byte) error {
+	if x.away && x.verb.IsWrite() {
+		x.spot.Arrived(x.pool.keyOf(c, r), x.pool.loop.Now)
+	}
 	if x.pool.reserved(r) {
 		item := x.pool.reservedItem(c, r)
 		item.Ahead = x.ahead

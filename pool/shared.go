@@ -2,14 +2,13 @@ package pool
 
 import (
 	"fmt"
-	"net"
-	"strconv"
 	"sync/atomic"
 	"time"
 
 	"mcproxy/backend"
 	"mcproxy/internal/budget"
 	"mcproxy/internal/keybook"
+	"mcproxy/placement"
 	"mcproxy/pool/chunks"
 	"mcproxy/ring"
 	"mcproxy/split"
@@ -20,6 +19,7 @@ import (
 type Shared struct {
 	Config   Config
 	Ring     ring.Ring
+	Table    *placement.Table   // where keys are looked for; Ring's nodes, unless backends are down
 	Backends []*backend.Backend // in the order of Config.Backends
 	Budget   *budget.Budget     // of the process, for values that are split; nil: without bounds. Set it before New.
 
@@ -31,13 +31,22 @@ type Shared struct {
 
 // NewShared checks a configuration and prepares its ring and backends; nothing is connected. notify is backend.New's.
 func NewShared(cfg Config, notify func(b *backend.Backend, s backend.State, cause error)) (*Shared, error) {
-	return NewSharedAfter(nil, cfg, func(c *BackendConfig) (*backend.Backend, error) {
-		return backend.New(c.ID(), c.Network, c.Address, cfg.Backend, notify)
+	var s *Shared
+	changed := func(b *backend.Backend, state backend.State, cause error) {
+		if notify != nil {
+			notify(b, state, cause)
+		}
+		s.Table.Changed()
+	}
+	var err error
+	s, err = NewSharedAfter(nil, cfg, func(c *BackendConfig) (*backend.Backend, error) {
+		return backend.New(c.ID(), c.Network, c.Address, cfg.Backend, changed)
 	})
+	return s, err
 }
 
 // NewSharedAfter is NewShared with backends that find gives, in the order of cfg.Backends. The former, which may be nil, had the same
-// name under another configuration: what was learned of its keys is kept.
+// name under another configuration: what was learned of its keys is kept. Whoever makes the backends tells Table of their changes.
 func NewSharedAfter(former *Shared, cfg Config, find func(*BackendConfig) (*backend.Backend, error)) (*Shared, error) {
 	r, err := NewRing(cfg)
 	if err != nil {
@@ -57,6 +66,7 @@ func NewSharedAfter(former *Shared, cfg Config, find func(*BackendConfig) (*back
 		}
 		s.Backends = append(s.Backends, b)
 	}
+	s.Table = placement.New(r, s.Backends, cfg.OnDown, cfg.MaxDown)
 	return s, nil
 }
 
@@ -83,18 +93,10 @@ func ringNodes(cfg Config) ([]ring.Node, error) {
 	nodes := make([]ring.Node, len(cfg.Backends))
 	for i := range cfg.Backends {
 		c := &cfg.Backends[i]
-		n := ring.Node{Name: c.ID(), Named: c.Name != "", Weight: max(1, c.Weight), Host: c.Address}
-		if c.Network != "unix" {
-			host, port, err := net.SplitHostPort(c.Address)
-			if err != nil {
-				return nil, fmt.Errorf("pool %s: backend address %q: %w", cfg.Name, c.Address, err)
-			}
-			if n.Port, err = strconv.Atoi(port); err != nil {
-				return nil, fmt.Errorf("pool %s: backend address %q: %w", cfg.Name, c.Address, err)
-			}
-			n.Host = host
+		var err error
+		if nodes[i], err = placement.Node(c.Name, c.Network, c.Address, c.Weight); err != nil {
+			return nil, fmt.Errorf("pool %s: %w", cfg.Name, err)
 		}
-		nodes[i] = n
 	}
 	return nodes, nil
 }

@@ -3,6 +3,7 @@ package pool_test
 import (
 	"flag"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"mcproxy/backend"
 	"mcproxy/internal/epoll"
 	"mcproxy/internal/simnet"
+	"mcproxy/placement"
 	"mcproxy/pool"
 	"mcproxy/protocol"
 )
@@ -24,6 +26,7 @@ type world struct {
 	net     *simnet.Net
 	servers []*simnet.Server
 	shared  *pool.Shared
+	gutter  *pool.Shared // nil: there is none
 	workers []simWorker
 	values  int
 	history map[string][]*op // by key
@@ -45,25 +48,42 @@ type op struct {
 	answer     string
 }
 
-func newWorld(seed uint64) (*world, error) {
+// simKind says what is special about a run.
+type simKind struct {
+	more   int // servers than two
+	change func(cfg *pool.Config)
+	mutant placement.Mutant
+}
+
+func newWorld(seed uint64, kind simKind) (*world, error) {
 	w := &world{net: simnet.New(seed), history: make(map[string][]*op)}
 	w.net.ShortWrites = true
 	cfg := pool.Config{Name: "sim", Coalesce: pool.CoalesceAll}
 	if seed%2 == 0 {
 		cfg.Coalesce = pool.CoalesceOff
 	}
-	for range 2 {
-		s, addr := w.net.NewServer()
-		w.servers = append(w.servers, s)
-		cfg.Backends = append(cfg.Backends, pool.BackendConfig{Network: "tcp", Address: addr})
-	}
+	w.addServers(&cfg, 2+kind.more)
 	if seed%3 > 0 { // nearly every value is split, into up to three chunks
 		cfg.Split = pool.SplitConfig{Enabled: true, Threshold: 2, Chunk: 2, Copies: int(seed % 3)}
+	}
+	if kind.change != nil {
+		kind.change(&cfg)
 	}
 	var err error
 	if w.shared, err = pool.NewShared(cfg, nil); err != nil {
 		return nil, err
 	}
+	if cfg.OnDown == placement.OnDownGutter {
+		spare := pool.Config{Name: "spare", Split: cfg.Split}
+		w.addServers(&spare, 2)
+		if w.gutter, err = pool.NewShared(spare, nil); err != nil {
+			return nil, err
+		}
+		if err = pool.Link([]*pool.Shared{w.shared, w.gutter}); err != nil {
+			return nil, err
+		}
+	}
+	w.shared.Table.Mutant = kind.mutant
 	w.shared.SetRandom(func(p []byte) {
 		for i := range p {
 			p[i] = byte(w.net.Rand.Uint32())
@@ -72,10 +92,33 @@ func newWorld(seed uint64) (*world, error) {
 	for i := range 2 {
 		loop := w.net.NewLoop()
 		w.workers = append(w.workers, simWorker{loop, pool.New(w.shared, loop, uint64(i)), pool.NewGatherer(loop)})
-		b := w.shared.Backends[i]
+		if w.gutter != nil {
+			pool.LinkPools([]*pool.Pool{w.workers[i].pool, pool.New(w.gutter, loop, uint64(i))})
+		}
+	}
+	for i, b := range w.backends() {
+		loop := w.workers[i%2].loop
 		loop.Post(func() { b.Keep(loop) })
 	}
+	loop := w.workers[0].loop
+	loop.Post(func() { w.shared.Table.Keep(loop) })
 	return w, nil
+}
+
+func (w *world) addServers(cfg *pool.Config, n int) {
+	for range n {
+		s, addr := w.net.NewServer()
+		w.servers = append(w.servers, s)
+		cfg.Backends = append(cfg.Backends, pool.BackendConfig{Network: "tcp", Address: addr})
+	}
+}
+
+// backends are all of the pool's, and of the one that stands in for them.
+func (w *world) backends() []*backend.Backend {
+	if w.gutter == nil {
+		return w.shared.Backends
+	}
+	return slices.Concat(w.shared.Backends, w.gutter.Backends)
 }
 
 // client issues one request after the other until the time is over.
@@ -217,8 +260,8 @@ func (w *world) stale() string {
 	return ""
 }
 
-func run(seed uint64) (*world, string) {
-	w, err := newWorld(seed)
+func run(seed uint64, kind simKind) (*world, string) {
+	w, err := newWorld(seed, kind)
 	if err != nil {
 		return nil, err.Error()
 	}
@@ -249,7 +292,7 @@ func run(seed uint64) (*world, string) {
 			}
 		}
 	}
-	for _, b := range w.shared.Backends {
+	for _, b := range w.backends() {
 		if b.State() != backend.StateUp {
 			return w, fmt.Sprintf("backend %s is %v long after the last fault", b.Name, b.State())
 		}
@@ -270,7 +313,7 @@ func TestFailedWritesNeverComeBack(t *testing.T) {
 	reads, failed := 0, 0
 	var kept, dropped uint64
 	for seed := from; seed <= to; seed++ {
-		w, wrong := run(seed)
+		w, wrong := run(seed, simKind{})
 		if wrong != "" {
 			t.Fatalf("seed %d: %s", seed, wrong)
 		}

@@ -61,9 +61,6 @@ func (p *Pool) reservedItem(c *backend.Call, r *protocol.Response) chunks.Item {
 // A host is the pool as package chunks sees it.
 type host Pool
 
-// Home gives the conns to the backend where a key belongs.
-func (h *host) Home(key []byte) *backend.Pipeline { return h.Pipelines[h.Shared.Ring.Lookup(key)] }
-
 // Hot gives the keys that are hot now.
 func (h *host) Hot() *keybook.HotSet { return h.Shared.hot.Load() }
 

@@ -83,6 +83,7 @@ func (s *Server) poolFigures(p *pool.Shared, r *ringFacts) PoolFigures {
 		t.JournalKeys, t.Journalled = b.Journal()
 		t.Stats, t.Share, t.Changes = b.Stats(), r.shares[i], s.changes.of(f.Name, b.Name)
 	}
+	addPlacement(&f, p)
 	return f
 }
 

@@ -110,6 +110,7 @@ func (s *Server) enforce(next, former *tables) {
 	}
 	s.keepBackends(next)
 	s.turnTo(next)
+	s.keepTables(next, former)
 	next.accept(former)
 	former.closeListeners(next)
 }

@@ -98,10 +98,11 @@ func (s *Server) backendChanged(pool string) func(*backend.Backend, backend.Stat
 			event.Kind, event.Text = EventDown, "the backend is down"
 			s.log.Warn("backend is down", fields...)
 		case backend.StateHeld:
-			event.Kind, event.Text = EventHeld, "the backend is held: its journal overflowed"
-			s.log.Error("backend is held: its journal of missed writes overflowed, so it may hold old values; "+
-				"flush or restart it, then release it", fields...)
+			event.Kind, event.Text = EventHeld, "the backend is held until it is released"
+			s.log.Error("backend is held until it is released: it may hold old values if its journal of missed writes overflowed; "+
+				"flush or restart it then, and release it", fields...)
 		}
+		s.tellTable(pool)
 		s.changes.count(pool, b.Name, state, cause)
 		if cause != nil {
 			event.Text += ": " + cause.Error()
@@ -141,6 +142,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	s.life.Lock()
 	t := s.tables.Load()
 	s.keepBackends(t)
+	s.keepTables(t, new(tables))
 	t.accept(nil)
 	s.watching = s.watchAll(t)
 	s.ready.Store(true)

@@ -99,6 +99,7 @@ type PoolFigures struct {
 	Failures uint64 // requests (or a multi-key request's fragments) whose backend did not answer
 	Fetches  uint64 // gets sent to backends that other clients' gets could join
 	Joined   uint64 // gets that were answered by another client's fetch
+	Moves    uint64 // changes of which backends' keys are looked for elsewhere
 
 	Split SplitFigures
 
@@ -176,6 +177,9 @@ type BackendFigures struct {
 	BytesOut      uint64
 	JournalKeys   int    // keys in the missed-writes journal now
 	Journalled    uint64 // writes that went into it
+	Lost          uint64 // writes that it had no room for
+	Out           bool   // its keys are looked for elsewhere
+	Strays        int    // its keys that were written elsewhere meanwhile, and have not been deleted there
 
 	Requests  map[string]uint64 // Calls by verb
 	Errors    map[string]uint64 // Failures by kind: "timeout", "connect", "closed", "protocol", "overloaded", "down", "held", "unsettled", "shutdown"
@@ -214,6 +218,7 @@ func appendStatLines(dst []byte, s *Snapshot, version string) []byte {
 			line(name+"_timeouts", b.Timeouts)
 			line(name+"_failures", b.Failures)
 			line(name+"_journal_keys", b.JournalKeys)
+			line(name+"_out", b.Out)
 		}
 	}
 	return dst

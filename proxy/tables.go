@@ -56,7 +56,7 @@ func (s *Server) addPools(t, former *tables) error {
 		cfg := t.cfg.Pools[i]
 		cfg.Backend.StatsInterval, cfg.Backend.SlowCall = max(0, t.cfg.StatsInterval), t.cfg.SlowCall
 		old := former.pool(cfg.Name)
-		if old != nil && reflect.DeepEqual(old.Config, cfg) {
+		if old != nil && reflect.DeepEqual(old.Config, cfg) && sameGutter(&cfg, t, former) {
 			t.pools = append(t.pools, old)
 			t.rings = append(t.rings, former.rings[former.index(cfg.Name)])
 			continue
@@ -78,7 +78,7 @@ func (s *Server) addPools(t, former *tables) error {
 		t.pools = append(t.pools, p)
 		t.rings = append(t.rings, newRingFacts(p))
 	}
-	return nil
+	return pool.Link(t.pools)
 }
 
 // findBackend finds a backend of a pool by its configuration; nil if there is none. p may be nil.

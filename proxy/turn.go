@@ -69,6 +69,7 @@ func (w *worker) views(t *tables) []*pool.Pool {
 // use has what comes from now on begun by t.
 func (w *worker) use(t *tables, views []*pool.Pool) {
 	w.tables, w.pools = t, views
+	pool.LinkPools(views)
 	w.loop.Pause = max(0, t.cfg.BatchDelay)
 	w.splits = slices.ContainsFunc(t.pools, func(p *pool.Shared) bool { return p.Config.Split.Enabled })
 }

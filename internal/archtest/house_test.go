@@ -57,6 +57,9 @@ var house = []archtest.Row{
 		Uses:    []string{"golang.org/x/sys/unix", "github.com/cespare/xxhash/v2"},
 		Never:   dataPath,
 	},
+	// Which backend a key is looked for on: the ring's, or a stand-in while that is down, and what must be deleted where when keys move. It
+	// is the process's, as a backend is; a pool is a worker's.
+	{Package: "placement", May: []string{"protocol", "ring", "internal/epoll", "backend"}, Never: append([]string{"os"}, dataPath...)},
 	// Bytes that a process may hold at once, shared out among its loops: the sessions of package proxy and the values of package pool
 	// draw on the same.
 	{Package: "internal/budget", May: []string{"internal/buffer", "internal/epoll"}, Never: []string{"net", "os", "time", "context", "log"}},
@@ -66,7 +69,7 @@ var house = []archtest.Row{
 	// keeps copies is written so.
 	{
 		Package: "pool/steps",
-		May:     []string{"protocol", "internal/buffer", "internal/epoll", "internal/budget", "backend"},
+		May:     []string{"protocol", "internal/buffer", "internal/epoll", "internal/budget", "backend", "placement"},
 		Never:   dataPath,
 	},
 	// Values in chunks: a room of its own, because it is as large as all else that a pool does, and needs little of that (Host, Client).
@@ -80,7 +83,7 @@ var house = []archtest.Row{
 		Package: "pool",
 		May: []string{
 			"protocol", "ring", "hotkey", "split", "replica", "internal/buffer", "internal/epoll", "internal/budget", "internal/keybook",
-			"internal/tally", "internal/statlines", "backend", "pool/steps", "pool/chunks",
+			"internal/tally", "internal/statlines", "backend", "placement", "pool/steps", "pool/chunks",
 		},
 		Uses:  []string{"github.com/cespare/xxhash/v2"},
 		Never: dataPath,
@@ -99,7 +102,7 @@ var house = []archtest.Row{
 	// proxy.toml to validated values. Package backend for the options that pool.Config is made of.
 	{
 		Package: "config",
-		May:     []string{"proxy", "pool", "ring", "hotkey", "split", "backend"},
+		May:     []string{"proxy", "pool", "placement", "ring", "hotkey", "split", "backend"},
 		Uses:    []string{"github.com/BurntSushi/toml"},
 		Never:   []string{"net/http", "flag", "os/signal", "os/exec", "log", "syscall"},
 	},

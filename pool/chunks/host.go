@@ -9,8 +9,6 @@ import (
 
 // A Host is the pool that a Splitter works for, as its worker sees it.
 type Host interface {
-	// Home gives the conns to the backend where a key belongs.
-	Home(key []byte) *backend.Pipeline
 	// Hot gives the keys that are hot now.
 	Hot() *keybook.HotSet
 	// Count counts what a client was told of keys, where it is not by Fail or Pass.

@@ -30,7 +30,7 @@ func (s *Splitter) metaGet(x Client, req *protocol.Request, affinity uint32) boo
 			early = s.ReadAhead(req.Key, affinity)
 		}
 		var st steps.Step
-		o.Ask(&st, s.home(req.Key), &ask)
+		o.Ask(&st, o.Home(req.Key), &ask)
 		if st.Err != nil || st.Status != protocol.StatusHit {
 			early.Drop()
 			if st.Err == nil {
@@ -144,7 +144,7 @@ func (s *Splitter) storeMeta(x Client, req *protocol.Request, how metaStore, aff
 	value := req.Value
 	req = owned(req)
 	s.runner.Run(affinity, func(o *steps.Op) {
-		home := s.home(req.Key)
+		home := o.Home(req.Key)
 		var before, st steps.Step
 		if protocol.HasFlag(req.MetaFlags, 'I') && compares(req.MetaFlags) != 0 { // if it is stored as stale it keeps the old item's lifetime
 			if old, ok := s.glance(o, req.Key); ok {

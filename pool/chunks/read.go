@@ -201,7 +201,7 @@ func (s *Splitter) resolveFrom(o *steps.Op, key []byte, it opened, touch *int32,
 		}
 		s.figures.Retried++
 		var again steps.Step
-		o.Ask(&again, s.home(key), gets(key))
+		o.Ask(&again, o.Home(key), gets(key))
 		next, ok := s.open(&again)
 		if !ok {
 			return item, false
@@ -220,7 +220,7 @@ func (s *Splitter) resolveFrom(o *steps.Op, key []byte, it opened, touch *int32,
 func (s *Splitter) unlink(o *steps.Op, key []byte, unique uint64) {
 	flags := appendUint([]byte("C"), unique)
 	var st steps.Step
-	o.Ask(&st, s.home(key), &protocol.Request{Verb: protocol.MetaDelete, Key: key, RawKey: key, MetaFlags: flags, ValueLen: -1})
+	o.Ask(&st, o.Home(key), &protocol.Request{Verb: protocol.MetaDelete, Key: key, RawKey: key, MetaFlags: flags, ValueLen: -1})
 }
 
 // lost is the answer to a retrieval whose value cannot be had.

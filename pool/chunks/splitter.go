@@ -199,11 +199,6 @@ func (s *Splitter) finishStep(x Client, req *protocol.Request, st *steps.Step) {
 	s.finish(x, append(st.Line, "\r\n"...), st.Status)
 }
 
-// home is the pipeline to the backend of a key.
-func (s *Splitter) home(key []byte) *backend.Pipeline {
-	return s.host.Home(key)
-}
-
 // gets is a request for the item at home, with its cas number.
 func gets(key []byte) *protocol.Request {
 	return &protocol.Request{Verb: protocol.Gets, Key: key, Keys: key, NumKeys: 1, ValueLen: -1}

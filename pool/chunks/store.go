@@ -76,7 +76,7 @@ func (s *Splitter) store(x Client, req *protocol.Request, copies int, affinity u
 	value := req.Value
 	req = owned(req)
 	s.runner.Run(affinity, func(o *steps.Op) {
-		home := s.home(req.Key)
+		home := o.Home(req.Key)
 		var before steps.Step
 		v := fresh{value, req.ClientFlags, req.Exptime, copies}
 		m, why, ok := s.put(o, v, func() { o.Send(&before, home, gets(req.Key)) })
@@ -147,7 +147,7 @@ func (s *Splitter) notStored(o *steps.Op, x Client, req *protocol.Request, why *
 // now has it in its journal.
 func (s *Splitter) spoil(o *steps.Op, key []byte) {
 	var st steps.Step
-	o.Ask(&st, s.home(key), &protocol.Request{Verb: protocol.Delete, Key: key, ValueLen: -1})
+	o.Ask(&st, o.Home(key), &protocol.Request{Verb: protocol.Delete, Key: key, ValueLen: -1})
 }
 
 // replaces carries out a small write or a delete of a key whose value was split: its chunks go when the new state stands. It
@@ -166,7 +166,7 @@ func (s *Splitter) replaces(x Client, req *protocol.Request, affinity uint32) bo
 	}
 	req = owned(req)
 	s.runner.Run(affinity, func(o *steps.Op) {
-		home := s.home(req.Key)
+		home := o.Home(req.Key)
 		var before, st steps.Step
 		final := *req
 		final.Value = value
@@ -212,7 +212,7 @@ func (s *Splitter) touch(x Client, req *protocol.Request, affinity uint32) {
 func (s *Splitter) touchItem(o *steps.Op, key []byte, exptime int32, st *steps.Step) {
 	gat := gets(key)
 	gat.Verb, gat.Exptime = protocol.Gats, exptime
-	o.Ask(st, s.home(key), gat)
+	o.Ask(st, o.Home(key), gat)
 	if it, ok := s.open(st); ok && it.Kind == split.Split {
 		s.touchChunks(o, &it.Manifest, exptime)
 	}

@@ -7,6 +7,7 @@ import (
 	"mcproxy/backend"
 	"mcproxy/internal/budget"
 	"mcproxy/internal/epoll"
+	"mcproxy/placement"
 	"mcproxy/protocol"
 )
 
@@ -15,6 +16,14 @@ type Runner struct {
 	Loop    *epoll.Loop
 	Timeout time.Duration // of the backends
 	Purse   *budget.Purse // nil: without bounds
+	Places  Places
+}
+
+// Places says where keys are to be found now.
+type Places interface {
+	Place(key []byte) (placement.Spot, *backend.Pipeline)
+	// Leave prepares a request for a spot that is away. An error says that it must not be sent.
+	Leave(spot placement.Spot, req *protocol.Request) *backend.Error
 }
 
 // An Op is a request that takes several calls.
@@ -25,6 +34,8 @@ type Op struct {
 	Why      *backend.Error // its owner's own: why the last value could not be read; nil: all backends answered
 
 	runner  *Runner
+	spot    placement.Spot    // where the key is to be found
+	home    *backend.Pipeline // to there; nil: nobody has asked
 	yield   func(struct{}) bool
 	resume  func() (struct{}, bool)
 	open    int // steps without an answer
@@ -46,6 +57,7 @@ type Step struct {
 	Value  []byte
 
 	o    *Op
+	away bool // a write to a stand-in
 	call backend.Call
 }
 
@@ -66,6 +78,15 @@ func (r *Runner) RunBy(affinity uint32, deadline int64, body func(o *Op)) {
 	o.resume()
 }
 
+// Home gives the conns to where the op's key is to be found. An op stays there to its end, though the key may move: what it has read, and
+// what it then compares with, must be the same server's.
+func (o *Op) Home(key []byte) *backend.Pipeline {
+	if o.home == nil {
+		o.spot, o.home = o.runner.Places.Place(key)
+	}
+	return o.home
+}
+
 // Send sends a step's request over pl; the answer is not there until Wait returns.
 func (o *Op) Send(s *Step, pl *backend.Pipeline, req *protocol.Request) {
 	o.SendFor(s, s, pl, req)
@@ -76,6 +97,12 @@ func (o *Op) Send(s *Step, pl *backend.Pipeline, req *protocol.Request) {
 func (o *Op) SendFor(owner backend.Completer, s *Step, pl *backend.Pipeline, req *protocol.Request) bool {
 	*s = Step{o: o, Line: s.Line[:0], Value: s.Value[:0]}
 	s.call.Owner = owner
+	if o.spot.Away() && pl == o.home {
+		if s.Err = o.runner.Places.Leave(o.spot, req); s.Err != nil {
+			return false
+		}
+		s.away = req.Verb.IsWrite()
+	}
 	if err := pl.SendBy(&s.call, req, o.Affinity, min(pl.Deadline(), o.Deadline)); err != nil {
 		s.Err = err
 		return false
@@ -99,7 +126,10 @@ func (o *Op) Ask(s *Step, pl *backend.Pipeline, req *protocol.Request) {
 }
 
 // Answer keeps a step's answer.
-func (s *Step) Answer(_ *backend.Call, r *protocol.Response, _ []byte) error {
+func (s *Step) Answer(c *backend.Call, r *protocol.Response, _ []byte) error {
+	if s.away {
+		s.o.arrived(c)
+	}
 	s.Status, s.Flags, s.Unique = r.Status, r.ClientFlags, r.Unique
 	s.Line = append(s.Line[:0], r.Line...)
 	s.Value = append(s.Value[:0], r.Value...)
@@ -107,6 +137,15 @@ func (s *Step) Answer(_ *backend.Call, r *protocol.Response, _ []byte) error {
 		s.o.Ended()
 	}
 	return nil
+}
+
+// arrived is called when a write to a stand-in was carried out.
+func (o *Op) arrived(c *backend.Call) {
+	var req protocol.Request
+	if n, err := protocol.ParseRequest(c.Request(), &req); err != nil || n == 0 {
+		panic("steps: a request of our own does not parse")
+	}
+	o.spot.Arrived(req.Key, o.runner.Loop.Now)
 }
 
 // Fail notes that a step has no answer.

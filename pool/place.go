@@ -1,0 +1,73 @@
+package pool
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"mcproxy/backend"
+	"mcproxy/placement"
+	"mcproxy/protocol"
+)
+
+// Where requests go while backends are down.
+
+// Link gives the pools of a process that have one the pool that stands in for their backends. Call it before the first Pool is made; what
+// is linked already stays as it is.
+func Link(pools []*Shared) error {
+	for _, s := range pools {
+		if s.Config.OnDown != placement.OnDownGutter || s.Table.Spared() {
+			continue
+		}
+		i := slices.IndexFunc(pools, func(o *Shared) bool { return o.Config.Name == s.Config.Gutter })
+		if i < 0 || pools[i] == s {
+			return fmt.Errorf("pool %s: gutter %q is no other pool", s.Config.Name, s.Config.Gutter)
+		}
+		s.Table.SetSpare(pools[i].Table)
+	}
+	return nil
+}
+
+// LinkPools does for a worker's views of them what Link did for the pools.
+func LinkPools(pools []*Pool) {
+	for _, p := range pools {
+		for _, o := range pools {
+			if p.Shared.Config.OnDown == placement.OnDownGutter && o.Shared.Config.Name == p.Shared.Config.Gutter {
+				p.spare = o.Pipelines
+			}
+		}
+	}
+}
+
+// pipeline is the one to the backend of a placement.Spot.
+func (p *Pool) pipeline(node int) *backend.Pipeline {
+	if n := len(p.Pipelines); node >= n {
+		return p.spare[node-n]
+	}
+	return p.Pipelines[node]
+}
+
+// leave prepares a request for a stand-in. An error says that it must not be sent.
+func (p *Pool) leave(spot placement.Spot, req *protocol.Request) *backend.Error {
+	if spot.Spare() {
+		placement.CapTTL(req, cmp.Or(p.Shared.Config.GutterTTL, DefaultGutterTTL))
+	}
+	if req.Verb.IsWrite() && !spot.Leave(req.Key, p.loop.Now) {
+		return &backend.Error{Backend: p.pipeline(spot.Node).Backend.Name, Err: backend.ErrOverflow}
+	}
+	return nil
+}
+
+// places is the pool as package steps sees it.
+type places Pool
+
+// Place says where a key is to be found.
+func (p *places) Place(key []byte) (placement.Spot, *backend.Pipeline) {
+	spot := p.Shared.Table.Spot(key)
+	return spot, (*Pool)(p).pipeline(spot.Node)
+}
+
+// Leave prepares a request for a stand-in.
+func (p *places) Leave(spot placement.Spot, req *protocol.Request) *backend.Error {
+	return (*Pool)(p).leave(spot, req)
+}

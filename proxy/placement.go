@@ -1,0 +1,58 @@
+package proxy
+
+import (
+	"reflect"
+	"slices"
+
+	"mcproxy/placement"
+	"mcproxy/pool"
+)
+
+// keepTables ends the placement tables of pools that next does not have, and then begins those that former does not have: what was written
+// elsewhere by the one must be noted before the other looks for keys elsewhere.
+func (s *Server) keepTables(next, former *tables) {
+	for _, p := range former.pools {
+		if !slices.Contains(next.pools, p) {
+			p.Table.Retire()
+		}
+	}
+	for i, p := range next.pools {
+		if !slices.Contains(former.pools, p) {
+			w := s.workers[i%len(s.workers)]
+			w.loop.Post(func() { p.Table.Keep(w.loop) })
+		}
+	}
+}
+
+// tellTable tells a pool's placement table that a backend's state has changed.
+func (s *Server) tellTable(pool string) {
+	if t := s.tables.Load(); t != nil {
+		if p := t.pool(pool); p != nil {
+			p.Table.Changed()
+		}
+	}
+}
+
+// sameGutter says whether the pool that stands in for cfg's backends is the same in both.
+func sameGutter(cfg *pool.Config, t, former *tables) bool {
+	if cfg.OnDown != placement.OnDownGutter {
+		return true
+	}
+	now := slices.IndexFunc(t.cfg.Pools, func(c pool.Config) bool { return c.Name == cfg.Gutter })
+	before := slices.IndexFunc(former.cfg.Pools, func(c pool.Config) bool { return c.Name == cfg.Gutter })
+	return now >= 0 && before >= 0 && reflect.DeepEqual(t.cfg.Pools[now], former.cfg.Pools[before]) && sameStats(t, former)
+}
+
+// sameStats says whether backends are asked for their own figures as before, which is a part of every pool's configuration.
+func sameStats(t, former *tables) bool { return t.cfg.StatsInterval == former.cfg.StatsInterval }
+
+// addPlacement adds where keys are to a pool's figures.
+func addPlacement(f *PoolFigures, p *pool.Shared) {
+	var strays []int
+	var out []bool
+	f.Moves, strays, out = p.Table.Figures()
+	for i := range f.Backends {
+		t := &f.Backends[i]
+		t.Out, t.Strays, t.Lost = out != nil && out[i], strays[i], p.Backends[i].Lost()
+	}
+}
