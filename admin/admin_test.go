@@ -88,7 +88,7 @@ func figures() proxy.Snapshot {
 		Large: proxy.BudgetFigures{Limit: 71, Bytes: 72, Peak: 73, Waiting: 74, Waits: 75, Expired: 76},
 		Pools: []proxy.PoolFigures{
 			{
-				Name: "main", PoolSum: poolSum(), Failures: 25,
+				Name: "main", PoolSum: poolSum(), Failures: 25, Moves: 30,
 				Ring:            proxy.RingFigures{Kind: "ketama", Hash: "00000000000000ff", Changes: map[string]uint64{"reload": 133}},
 				OversizedValues: map[string]uint64{"passed": 130, "split": 131, "refused": 132},
 
@@ -111,7 +111,7 @@ func figures() proxy.Snapshot {
 					{
 						Name: "a", Address: "127.0.0.1:11211", Version: "1.6.18", State: "up", Conns: 31, Pending: 32, Calls: 33,
 						Timeouts: 34, Failures: 35, Retries: 36, Connects: 37, ConnectErrors: 38, BytesIn: 39, BytesOut: 40,
-						JournalKeys: 41, Journalled: 42, Requests: map[string]uint64{"get": 43, "ms": 44}, Errors: map[string]uint64{"timeout": 45, "down": 46},
+						JournalKeys: 41, Journalled: 42, Lost: 143, Strays: 144, Out: true, Requests: map[string]uint64{"get": 43, "ms": 44}, Errors: map[string]uint64{"timeout": 45, "down": 46},
 						Durations: histogram(proxy.Seconds, 102, 47), Batches: histogram(proxy.Powers, 34, 48), Share: 0.375,
 						Changes: []proxy.StateChange{{State: "down", Reason: "timeout", Count: 49}}, Slow: 50,
 						Stats: &proxy.BackendStats{
@@ -291,6 +291,27 @@ func TestMetricsDoc(t *testing.T) {
 	}
 	if diff := gocmp.Diff(want.String(), got); diff != "" {
 		t.Errorf("%s is out of date; run go test ./admin -update (-want +got):\n%s", file, diff)
+	}
+}
+
+// TestOperationsDoc wants every metric that docs/operations.md names to be there.
+func TestOperationsDoc(t *testing.T) {
+	doc, err := os.ReadFile("../docs/operations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	list, err := os.ReadFile("../docs/metrics.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := regexp.MustCompile("`(mcproxy_[a-z_]+)").FindAllStringSubmatch(string(doc), -1)
+	if len(names) < 10 {
+		t.Fatalf("it names %d metrics", len(names))
+	}
+	for _, name := range names {
+		if !strings.Contains(string(list), "`"+name[1]+"`") {
+			t.Errorf("there is no %s", name[1])
+		}
 	}
 }
 

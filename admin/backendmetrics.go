@@ -40,7 +40,7 @@ func backendFamilies() []family {
 				}
 			}),
 		byBackend("mcproxy_backend_state_changes_total", prometheus.CounterValue,
-			"Changes of the backend's state, by the state it came to and the reason: timeout, connect (no connection could be opened), journal (it overflowed), "+
+			"Changes of the backend's state, by the state it came to and the reason: timeout, connect (no connection could be opened), journal (it overflowed), returned (on_return = \"hold\"), flush (it was refused), "+
 				"recovered, released (by an operator).",
 			[]string{"state", "reason"}, func(b *proxy.BackendFigures, emit emit) {
 				for _, c := range b.Changes {

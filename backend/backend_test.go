@@ -199,6 +199,127 @@ func TestBase64KeyIsDeleted(t *testing.T) {
 	}
 }
 
+// outage has the server fail with writes missed, and come back.
+func (l *lab) outage() {
+	l.t.Helper()
+	l.want(l.ask(0, "set k 0 0 3\r\nold\r\n", moment), "STORED")
+	l.want(l.ask(0, "set other 0 0 1\r\nx\r\n", moment), "STORED")
+	l.server.KeepItems = true
+	l.server.Kill()
+	for range 3 {
+		l.ask(0, "set k 0 0 3\r\nnew\r\n", moment)
+	}
+	l.want(l.b.State().String(), "down")
+	l.server.Start()
+	l.net.Run(3 * time.Second)
+}
+
+func TestOnReturnReplay(t *testing.T) {
+	l := newLab(t, backend.Options{})
+	l.outage()
+	l.want(l.b.State().String(), "up")
+	l.want(l.ask(0, "get k\r\n", moment), "END")
+	l.want(l.ask(0, "get other\r\n", moment), "VALUE other 0 1\r\nx\r\nEND")
+}
+
+func TestOnReturnFlush(t *testing.T) {
+	l := newLab(t, backend.Options{OnReturn: backend.OnReturnFlush})
+	l.outage()
+	l.want(l.b.State().String(), "up")
+	l.want(l.ask(0, "get k\r\n", moment), "END")
+	l.want(l.ask(0, "get other\r\n", moment), "END")
+}
+
+// TestOverflowIsFlushed wants a journal that overflows to be no matter for an operator where the backend is flushed anyway.
+func TestOverflowIsFlushed(t *testing.T) {
+	l := newLab(t, backend.Options{OnReturn: backend.OnReturnFlush, JournalLimit: 2})
+	l.want(l.ask(0, "set k4 0 0 3\r\nold\r\n", moment), "STORED")
+	l.server.KeepItems = true
+	l.server.Kill()
+	for i := range 6 {
+		l.ask(0, fmt.Sprintf("set k%d 0 0 3\r\nnew\r\n", i), moment)
+	}
+	l.want(l.b.State().String(), "down")
+	if !l.b.Overflowed() || l.b.Lost() != 4 {
+		t.Errorf("overflowed: %v, lost: %d; want 4", l.b.Overflowed(), l.b.Lost())
+	}
+	l.server.Start()
+	l.net.Run(3 * time.Second)
+	l.want(l.b.State().String(), "up")
+	l.want(l.ask(0, "get k4\r\n", moment), "END")
+	if l.b.Overflowed() {
+		t.Error("it counts as overflowed still")
+	}
+}
+
+func TestOnReturnHold(t *testing.T) {
+	l := newLab(t, backend.Options{OnReturn: backend.OnReturnHold})
+	l.outage()
+	l.want(l.b.State().String(), "held")
+	l.want(l.ask(0, "get other\r\n", moment), "m1: held for the operator")
+	if !l.b.Release() {
+		t.Error("it was not released")
+	}
+	l.net.Run(time.Second)
+	l.want(l.b.State().String(), "up")
+	l.want(l.ask(0, "get k\r\n", moment), "END")
+	l.want(l.ask(0, "get other\r\n", moment), "VALUE other 0 1\r\nx\r\nEND")
+}
+
+// TestGate has somebody else say when a backend may be used again.
+func TestGate(t *testing.T) {
+	l := newLab(t, backend.Options{})
+	open, asked := false, 0
+	l.b.Gate = func() bool {
+		asked++
+		return open
+	}
+	l.outage()
+	l.want(l.b.State().String(), "down")
+	if asked < 2 {
+		t.Errorf("asked %d times", asked)
+	}
+	open = true
+	l.net.Run(100 * time.Millisecond)
+	l.want(l.b.State().String(), "up")
+}
+
+// TestFlappingIsDamped has a server fail again and again, and wants it to be left alone longer and longer.
+func TestFlappingIsDamped(t *testing.T) {
+	l := newLab(t, backend.Options{Damping: 3 * time.Second})
+	var waits []time.Duration
+	for range 7 {
+		l.server.Kill()
+		for range 3 {
+			l.ask(0, "get k\r\n", moment)
+		}
+		l.want(l.b.State().String(), "down")
+		l.server.Start()
+		begin := l.net.Now()
+		for range 1000 {
+			if l.b.State() == backend.StateUp {
+				break
+			}
+			l.net.Run(10 * time.Millisecond)
+		}
+		waits = append(waits, time.Duration(l.net.Now()-begin))
+	}
+	least := []time.Duration{0, 0, 0, time.Second, 2 * time.Second, 3 * time.Second, 3 * time.Second}
+	for i, w := range waits {
+		if w < least[i] || w > least[i]+time.Second {
+			t.Errorf("after failure %d it was used again after %v, want %v and less than a second more", i+1, w, least[i])
+		}
+	}
+	l.net.Run(2 * time.Minute)
+	l.server.Kill()
+	for range 3 {
+		l.ask(0, "get k\r\n", moment)
+	}
+	l.server.Start()
+	l.net.Run(time.Second)
+	l.want(l.b.State().String(), "up") // it was calm for so long
+}
+
 func TestOverflowingJournalHoldsTheBackend(t *testing.T) {
 	l := newLab(t, backend.Options{JournalLimit: 10})
 	l.server.Kill()

@@ -16,6 +16,7 @@ import (
 	"mcproxy/backend"
 	"mcproxy/config"
 	"mcproxy/hotkey"
+	"mcproxy/placement"
 	"mcproxy/pool"
 	"mcproxy/proxy"
 	"mcproxy/ring"
@@ -92,6 +93,10 @@ func TestParseEveryKey(t *testing.T) {
 					},
 					Ring:          ring.Options{Kind: "ketama", Hash: "md5", HashTag: "{}"},
 					OnError:       pool.OnErrorError,
+					OnDown:        placement.OnDownGutter,
+					MaxDown:       2,
+					Gutter:        "spare",
+					GutterTTL:     20 * time.Second,
 					AllowFlushAll: true,
 					Coalesce:      pool.CoalesceOff,
 					HotKeysOff:    true,
@@ -113,6 +118,8 @@ func TestParseEveryKey(t *testing.T) {
 						ProbeMax:        5 * time.Second,
 						JournalLimit:    7,
 						Settle:          2 * time.Second,
+						OnReturn:        backend.OnReturnFlush,
+						Damping:         5 * time.Second,
 						Keepalive:       30 * time.Second,
 					},
 				},
@@ -127,6 +134,14 @@ func TestParseEveryKey(t *testing.T) {
 					Backends: []pool.BackendConfig{{Network: "tcp", Address: "127.0.0.1:11211", Weight: 1}},
 					Ring:     ring.Options{Kind: "libmemcached", Hash: "md5", Distribution: "ketama"},
 					Backend:  backend.Options{Keepalive: 30 * time.Second},
+				},
+				{
+					Name:     "spare",
+					Backends: []pool.BackendConfig{{Network: "tcp", Address: "127.0.0.1:11300", Weight: 1}},
+					Ring:     ring.Options{Kind: "consistent"},
+					OnDown:   placement.OnDownEject,
+					Split:    pool.SplitConfig{Enabled: true},
+					Backend:  backend.Options{Keepalive: 30 * time.Second, OnReturn: backend.OnReturnHold, Damping: 30 * time.Second},
 				},
 			},
 			Routes:      []proxy.Route{{Prefix: "tokens/", Pool: "kilo"}, {Prefix: "_lock", Pool: "old"}},

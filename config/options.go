@@ -1,6 +1,7 @@
 package config
 
 import (
+	"slices"
 	"strconv"
 	"time"
 
@@ -126,9 +127,12 @@ func adminOptions(a *Admin) []option {
 }
 
 func poolOptions(d *poolDraft) []option {
+	return slices.Concat(placeOptions(d), downOptions(d), limitOptions(d))
+}
+
+// placeOptions say where keys are, and what clients are told.
+func placeOptions(d *poolDraft) []option {
 	c := &d.config
-	b := &c.Backend
-	def := c.Backend.WithDefaults()
 	return []option{
 		{"ring", oneOf(&c.Ring.Kind, ringNames()...), `"consistent"`, "How keys are placed on the backends."},
 		{
@@ -158,6 +162,18 @@ func poolOptions(d *poolDraft) []option {
 			"What a client is told when a backend does not answer: a miss (NOT_STORED, NOT_FOUND), or SERVER_ERROR.",
 		},
 		{
+			"allow_flush_all", boolean(&c.AllowFlushAll), "false",
+			"Whether flush_all is sent to every backend of the pool. Otherwise it is refused.",
+		},
+	}
+}
+
+// downOptions say what becomes of the keys of a backend that is down.
+func downOptions(d *poolDraft) []option {
+	c := &d.config
+	b := &c.Backend
+	return []option{
+		{
 			"on_down", oneOf(&d.onDown, "fail", "eject", "gutter"), `"fail"`,
 			"Where the keys of a backend that is down are looked for: nowhere, on the ring's next backend, or in the pool that gutter names. With " +
 				"eject and gutter no other proxy may use the same backends.",
@@ -181,10 +197,14 @@ func poolOptions(d *poolDraft) []option {
 			"on_down = \"eject\" and \"gutter\": a backend that goes down again and again, each time within a minute, must answer probes for a while before " +
 				"it is used again: from the third time on for 1s, twice as long each time, and at most so long. \"0s\" asks for nothing.",
 		},
-		{
-			"allow_flush_all", boolean(&c.AllowFlushAll), "false",
-			"Whether flush_all is sent to every backend of the pool. Otherwise it is refused.",
-		},
+	}
+}
+
+// limitOptions are those of the backends, and the tables.
+func limitOptions(d *poolDraft) []option {
+	b := &d.config.Backend
+	def := b.WithDefaults()
+	return []option{
 		{
 			"timeout", duration(&b.Timeout, time.Millisecond, time.Minute), textOf(def.Timeout),
 			"From a request to its answer, whatever the backend does.",

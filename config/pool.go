@@ -85,7 +85,7 @@ func (d *draft) checkGutters(r *reader) {
 		case d.pools[i].config.Split.Enabled != p.config.Split.Enabled:
 			r.fail(at, "split.enabled is not the same in pool %s; what one keeps in chunks, the other could not read", quote(p.config.Gutter))
 		}
-		if i < 0 {
+		if i < 0 || d.pools[i].config.Name == p.config.Name {
 			continue
 		}
 		for _, b := range p.config.Backends {

@@ -109,7 +109,7 @@ func TestExampleLoadsWithAllKeys(t *testing.T) {
 	all := regexp.MustCompile(`(?m)^#([a-z_]+ = |\[)`).ReplaceAllString(string(text), "$1")
 	all = strings.ReplaceAll(all, "  # {", "  {")
 	f := parse(t, all)
-	if len(f.Proxy.Pools) != 4 || len(f.Proxy.Listeners) != 2 || len(f.Proxy.Routes) != 1 || len(f.Proxy.Pools[0].Backends) != 2 {
+	if len(f.Proxy.Pools) != 5 || len(f.Proxy.Listeners) != 2 || len(f.Proxy.Routes) != 1 || len(f.Proxy.Pools[0].Backends) != 2 {
 		t.Errorf("with all keys proxy.toml gives %+v", f.Proxy)
 	}
 	// The defaults that it writes are those of package backend.

@@ -19,7 +19,7 @@ func CapTTL(req *protocol.Request, ttl time.Duration) {
 		req.Exptime = int32(capExptime(int64(req.Exptime), limit))
 	case protocol.MetaSet:
 		req.MetaFlags = capFlags(req.MetaFlags, limit, true)
-	case protocol.MetaGet, protocol.MetaArithmetic:
+	case protocol.MetaGet, protocol.MetaArithmetic, protocol.MetaDelete:
 		req.MetaFlags = capFlags(req.MetaFlags, limit, false)
 	}
 }

@@ -93,7 +93,7 @@ func (p *Pool) share(x *Exchange, req *protocol.Request, affinity uint32) bool {
 		return false
 	case p.pipeline(f.spot.Node).Blocked(req.Key): // a write has failed since the fetch was let through
 		return false
-	case !p.Shared.Table.Current(f.spot, req.Key) && p.Shared.mutant != joinsElsewhere: // it reads where the key is no more
+	case !p.Shared.Table.Current(f.spot, req.Key): // it reads where the key is no more
 		return false
 	case f.call.Sent() && p.Shared.mutant != joinsSent:
 		if f.next == nil {

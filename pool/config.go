@@ -22,7 +22,7 @@ type Config struct {
 	OnError       OnError
 	OnDown        placement.OnDown
 	MaxDown       int           // backends whose keys are looked for elsewhere, at most; 0: half of them
-	Gutter        string        // OnDownGutter: the spare pool's name
+	Gutter        string        // OnDownGutter: the spare pool's name; otherwise ""
 	GutterTTL     time.Duration // and how long an item lives there at most; 0 is DefaultGutterTTL
 	Coalesce      Coalesce
 	HotKeys       hotkey.Config

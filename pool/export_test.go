@@ -15,7 +15,6 @@ type Mutant uint8
 const (
 	NoMutant Mutant = iota
 	JoinsSent
-	JoinsElsewhere
 	ManifestFirst
 	SkipsChecksum
 	TrustsMemory
@@ -24,7 +23,7 @@ const (
 
 // SetMutant breaks a promise; call it before the first pool is made.
 func (s *Shared) SetMutant(m Mutant) {
-	s.mutant = map[Mutant]mutant{JoinsSent: joinsSent, JoinsElsewhere: joinsElsewhere}[m]
+	s.mutant = map[Mutant]mutant{JoinsSent: joinsSent}[m]
 	s.split.Mutant = map[Mutant]chunks.Mutant{
 		ManifestFirst: chunks.ManifestFirst, SkipsChecksum: chunks.SkipsChecksum, TrustsMemory: chunks.TrustsMemory, CleansFirst: chunks.CleansFirst,
 	}[m]

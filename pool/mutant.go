@@ -5,7 +5,6 @@ package pool
 type mutant uint8
 
 const (
-	noMutant       mutant = iota
-	joinsSent             // a get joins a fetch that was sent already
-	joinsElsewhere        // a get joins a fetch from where the key is no more
+	noMutant  mutant = iota
+	joinsSent        // a get joins a fetch that was sent already
 )

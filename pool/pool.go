@@ -25,14 +25,14 @@ type Pool struct {
 
 	loop      *epoll.Loop
 	spare     []*backend.Pipeline // of the pool that stands in for this one's backends; nil: none does
-	clock     int64            // nanoseconds since 1970 when Loop time was 0
-	callers   keybook.Callers  // of the keys that are hot or have large values
-	oversized oversized        // keys with long values
-	runner    steps.Runner     // of requests that take several calls
-	splitter  *chunks.Splitter // nil: values are not split
-	detector  *hotkey.Detector // nil: keys are not watched
-	building  []*fragment      // by backend: of the gathering under construction
-	gathered  uint64           // Gatherer.sent of the last gathering with a fragment here
+	clock     int64               // nanoseconds since 1970 when Loop time was 0
+	callers   keybook.Callers     // of the keys that are hot or have large values
+	oversized oversized           // keys with long values
+	runner    steps.Runner        // of requests that take several calls
+	splitter  *chunks.Splitter    // nil: values are not split
+	detector  *hotkey.Detector    // nil: keys are not watched
+	building  []*fragment         // by backend: of the gathering under construction
+	gathered  uint64              // Gatherer.sent of the last gathering with a fragment here
 	coalescer coalescer
 	rand      *rand.Rand
 	request   protocol.Request // scratch for requests that failed

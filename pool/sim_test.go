@@ -50,7 +50,8 @@ type op struct {
 
 // simKind says what is special about a run.
 type simKind struct {
-	more   int // servers than two
+	more   int  // servers than two
+	cut    bool // some servers keep what they hold when they are killed
 	change func(cfg *pool.Config)
 	mutant placement.Mutant
 }
@@ -84,6 +85,9 @@ func newWorld(seed uint64, kind simKind) (*world, error) {
 		}
 	}
 	w.shared.Table.Mutant = kind.mutant
+	for i, s := range w.servers {
+		s.KeepItems = kind.cut && (seed>>i)&1 > 0
+	}
 	w.shared.SetRandom(func(p []byte) {
 		for i := range p {
 			p[i] = byte(w.net.Rand.Uint32())

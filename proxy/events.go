@@ -135,8 +135,12 @@ func (c *stateChanges) count(pool, name string, state backend.State, cause error
 	switch {
 	case state == backend.StateUp:
 		reason = "recovered"
-	case state == backend.StateHeld:
+	case errors.Is(cause, backend.ErrOverflow):
 		reason = "journal"
+	case errors.Is(cause, backend.ErrReturned):
+		reason = "returned"
+	case errors.Is(cause, backend.ErrNoFlush):
+		reason = "flush"
 	case cause == nil:
 		reason = "released"
 	case errors.Is(cause, backend.ErrTimeout):

@@ -4,7 +4,6 @@ import (
 	"reflect"
 	"slices"
 
-	"mcproxy/placement"
 	"mcproxy/pool"
 )
 
@@ -35,7 +34,7 @@ func (s *Server) tellTable(pool string) {
 
 // sameGutter says whether the pool that stands in for cfg's backends is the same in both.
 func sameGutter(cfg *pool.Config, t, former *tables) bool {
-	if cfg.OnDown != placement.OnDownGutter {
+	if cfg.Gutter == "" {
 		return true
 	}
 	now := slices.IndexFunc(t.cfg.Pools, func(c pool.Config) bool { return c.Name == cfg.Gutter })

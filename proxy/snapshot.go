@@ -146,7 +146,7 @@ type RingFigures struct {
 // A StateChange is how often a backend came to a state for a reason.
 type StateChange struct {
 	State  string // "up", "down", "held"
-	Reason string // "timeout", "connect", "journal", "recovered", "released"
+	Reason string // "timeout", "connect", "journal", "returned", "flush", "recovered", "released"
 	Count  uint64
 }
 
@@ -164,7 +164,7 @@ type BackendFigures struct {
 	Name          string
 	Address       string
 	Version       string // as the backend says; "" while unknown
-	State         string // "up", "down" (calls fail at once), "held" (its journal overflowed: an operator must release it)
+	State         string // "up", "down" (calls fail at once), "held" (an operator must release it)
 	Conns         int
 	Pending       int    // calls without an answer yet
 	Calls         uint64 // sent
@@ -218,7 +218,6 @@ func appendStatLines(dst []byte, s *Snapshot, version string) []byte {
 			line(name+"_timeouts", b.Timeouts)
 			line(name+"_failures", b.Failures)
 			line(name+"_journal_keys", b.JournalKeys)
-			line(name+"_out", b.Out)
 		}
 	}
 	return dst

@@ -22,6 +22,8 @@ type Server struct {
 	Memory *Memory // what it holds; a restart empties it
 	// KeepCAS lets the cas numbers go on after a restart. memcached's begin again, so that a number can mean two items.
 	KeepCAS bool
+	// KeepItems has Kill leave what the server holds, as when the way to it is cut.
+	KeepItems bool
 
 	net     *Net
 	port    int
@@ -76,11 +78,13 @@ func (s *Server) Resume() {
 // Kill ends the process: its conns are reset, what it held is gone.
 func (s *Server) Kill() {
 	s.state = dead
-	cas := s.Memory.cas
-	s.Memory = NewMemory()
-	s.Memory.now = s.net.Now
-	if s.KeepCAS {
-		s.Memory.cas = cas
+	if !s.KeepItems {
+		cas := s.Memory.cas
+		s.Memory = NewMemory()
+		s.Memory.now = s.net.Now
+		if s.KeepCAS {
+			s.Memory.cas = cas
+		}
 	}
 	for _, c := range s.conns {
 		c.reset()
