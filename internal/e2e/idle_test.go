@@ -81,13 +81,25 @@ func startProgram(t *testing.T) (pid int, ep endpoint) {
 // startProgramOf builds mcproxy and runs it with a configuration that lacks only the listener; it ends with the test.
 func startProgramOf(t *testing.T, config string) (pid int, ep endpoint) {
 	t.Helper()
-	dir := t.TempDir()
-	binary := filepath.Join(dir, "mcproxy")
+	return runProgram(t, buildProgram(t), config)
+}
+
+// buildProgram builds mcproxy, without the race detector, and gives its path.
+func buildProgram(t *testing.T) string {
+	t.Helper()
+	binary := filepath.Join(t.TempDir(), "mcproxy")
 	build := exec.Command("go", "build", "-buildvcs=false", "-o", binary, "mcproxy/cmd/mcproxy")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)
 	}
+	return binary
+}
+
+// runProgram runs mcproxy with a configuration that lacks only the listener; it ends with the test.
+func runProgram(t *testing.T, binary, config string) (pid int, ep endpoint) {
+	t.Helper()
+	dir := t.TempDir()
 	listen := freeAddress(t)
 	file := filepath.Join(dir, "proxy.toml")
 	config = fmt.Sprintf("[[listeners]]\naddress = %q\n\n", listen) + config
