@@ -20,9 +20,10 @@ DURATION ?= 5m# of each variant of the long chaos run, at least
 READS ?= 10000000# that the long chaos run checks at least
 SEED ?= 0# of the long chaos run; 0 is any
 HOTKEYFLAGS ?=# of the measurement of hot keys, such as --lines a,e --runs 2; --help lists them
+KEYSTONEFLAGS ?=# of the tests with the real Keystone, such as -full, or -run 'TestKeystone/dogpile.cache.pylibmc'
 RIVALFLAGS ?=# of the comparison with other proxies, such as --pairs 3 --seconds 2; --help lists them
 
-.PHONY: help build run test race norace simulate fuzz lint bench bench-compare bench-rivals bench-hotkeys soak-differential soak-chaos install-test-deps clean
+.PHONY: help build run test race norace simulate fuzz lint bench bench-compare bench-rivals bench-hotkeys soak-differential soak-chaos e2e-keystone install-test-deps clean
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -73,6 +74,10 @@ soak-differential: ## Compare 10 million random commands through the proxy with 
 soak-chaos: ## Break proxies and memcacheds until 10 million reads are checked, about an hour; DURATION=10m READS=0 SEED=7 are a choice
 	@scripts/install-packages memcached
 	$(GO) test ./internal/chaos -run '^TestChaos$$' -timeout 0 -v -duration=$(strip $(DURATION)) -reads=$(strip $(READS)) -seed=$(strip $(SEED))
+
+e2e-keystone: install-test-deps ## Install OpenStack's Keystone (no service is started) and test with it; KEYSTONEFLAGS=-full is the long version
+	@scripts/install-packages python3-keystone uwsgi-core uwsgi-plugin-python3
+	$(GO) test -tags keystone ./internal/keystonetest -parallel 8 -timeout 40m -v $(KEYSTONEFLAGS)
 
 install-test-deps: ## Install what the tests need (as root or with sudo; nothing to do when all is there)
 	@scripts/install-packages memcached nutcracker python3-memcache python3-pymemcache python3-pylibmc python3-dogpile.cache libmemcached-tools strace gcc prometheus iproute2 chromium

@@ -169,10 +169,12 @@ var house = []archtest.Row{
 	{Package: "internal/chaos"},
 	// The whole proxy against real memcacheds and real clients: a test of the whole belongs to no layer.
 	{Package: "internal/e2e", May: []string{archtest.Any, "internal/memcachedtest"}, Uses: []string{"github.com/bradfitz/gomemcache"}},
+	// Real Keystones over a real proxy, behind a build tag: they need 170 packages that no other test does. Tests only.
+	{Package: "internal/keystonetest", May: []string{"inspect", "keystone", "ring", "internal/memcachedtest"}},
 }
 
 // testPackages may be imported by tests, and by each other.
-var testPackages = []string{"internal/archtest", "internal/memcachedtest", "internal/chrometest", "internal/simnet", "internal/history", "internal/chaos", "internal/e2e"}
+var testPackages = []string{"internal/archtest", "internal/memcachedtest", "internal/chrometest", "internal/simnet", "internal/history", "internal/chaos", "internal/e2e", "internal/keystonetest"}
 
 // vague names say nothing of what is inside.
 var vague = []string{"util", "utils", "common", "helper", "helpers", "types", "errors", "metrics", "misc", "base"}

@@ -1,0 +1,146 @@
+//go:build keystone
+
+package keystonetest
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// Bounds of what programs may take on a busy machine.
+const (
+	startTimeout = 4 * time.Minute
+	stopTimeout  = 20 * time.Second
+	toolTimeout  = 4 * time.Minute
+)
+
+// A process is one run after another of a program, with one log.
+type process struct {
+	t       testing.TB
+	name    string
+	logName string
+
+	mu     sync.Mutex // guards what follows, and is held while the process changes
+	cmd    *exec.Cmd  // nil: not running
+	exited chan error
+}
+
+func newProcess(t testing.TB, dir, name string) *process {
+	p := &process{t: t, name: name, logName: filepath.Join(dir, name+".log")}
+	t.Cleanup(func() { p.end(0) })
+	return p
+}
+
+// run starts the program, in a process group of its own. It ends with the test at the latest, also if the test is killed.
+func (p *process) run(cmd *exec.Cmd) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	log, err := os.OpenFile(p.logName, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	cmd.Stdout, cmd.Stderr = log, log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
+	started, exited := make(chan error), make(chan error, 1)
+	go func() { // ends with the process, whose end waits for it; it keeps its thread, whose end would be the process's
+		runtime.LockOSThread()
+		err := cmd.Start()
+		started <- err
+		if err == nil {
+			exited <- cmd.Wait()
+		}
+	}()
+	if err := <-started; err != nil {
+		return err
+	}
+	p.cmd, p.exited = cmd, exited
+	return nil
+}
+
+// alive is an error if the process is gone.
+func (p *process) alive() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.cmd == nil {
+		return fmt.Errorf("%s does not run", p.name)
+	}
+	select {
+	case err := <-p.exited:
+		p.cmd = nil
+		return fmt.Errorf("%s ended by itself: %v\n%s", p.name, err, p.lastWords())
+	default:
+		return nil
+	}
+}
+
+// end ends the process: with SIGTERM if it ends within grace, else with SIGKILL, and all that it has started.
+func (p *process) end(grace time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.cmd == nil {
+		return
+	}
+	group := -p.cmd.Process.Pid
+	if grace > 0 {
+		_ = p.cmd.Process.Signal(syscall.SIGTERM)
+		select {
+		case err := <-p.exited:
+			p.exited <- err
+		case <-time.After(grace):
+		}
+	}
+	_ = syscall.Kill(group, syscall.SIGKILL)
+	<-p.exited
+	p.cmd = nil
+}
+
+// lastWords is the end of the log.
+func (p *process) lastWords() string {
+	text, err := os.ReadFile(p.logName)
+	if err != nil {
+		return err.Error()
+	}
+	return string(text[max(0, len(text)-6000):])
+}
+
+// tool runs a program to its end and gives what it printed.
+func tool(t testing.TB, cmd *exec.Cmd) string {
+	t.Helper()
+	timer := time.AfterFunc(toolTimeout, func() { _ = cmd.Process.Kill() })
+	defer timer.Stop()
+	cmd.WaitDelay = time.Second
+	out, err := cmd.CombinedOutput()
+	if errors.Is(err, exec.ErrNotFound) {
+		t.Fatalf("%s is not installed: run `make e2e-keystone`, which installs it", cmd.Args[0])
+	}
+	if err != nil {
+		t.Fatalf("%s: %v\n%s", strings.Join(cmd.Args, " "), err, out[max(0, len(out)-6000):])
+	}
+	return string(out)
+}
+
+// freeAddress is one on a loopback address that nobody else has: nobody takes its port while its program is away.
+func freeAddress(t testing.TB) string {
+	t.Helper()
+	for range 100 {
+		l, err := net.Listen("tcp", fmt.Sprintf("127.%d.%d.%d:11210", 1+rand.IntN(250), rand.IntN(250), 1+rand.IntN(250)))
+		if err == nil {
+			defer l.Close()
+			return l.Addr().String()
+		}
+	}
+	t.Fatal("no free address")
+	return ""
+}
