@@ -28,7 +28,7 @@ func newKeystoneCommand() *cobra.Command {
 		Short: "Say what the keys and values of OpenStack's Keystone are",
 		Long: "keystone knows the keys under which Keystone, and keystonemiddleware, cache things, and reads what stands there. Nothing is\n" +
 			"written to any server, values are read as data and never run, and what they hold is shown with --show-values alone.\n" +
-			"docs/keystone.md explains the commands.",
+			"docs/keystone-tools.md explains the commands.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cmd.SetOut(cmd.ErrOrStderr())
 			_ = cmd.Help() // writes to standard error, which has nobody to tell
@@ -47,7 +47,7 @@ type idSource struct {
 
 func (s *idSource) bind(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.StringVar(&s.ids, "ids", "", "a `file` of ids of users or tokens (docs/keystone.md); - is the standard input")
+	f.StringVar(&s.ids, "ids", "", "a `file` of ids of users or tokens (docs/keystone-tools.md); - is the standard input")
 	f.StringVar(&s.users, "users", "", "a `file` of users' ids, such as \"openstack user list -f json\" prints; - is the standard input")
 	f.StringVar(&s.tokens, "tokens", "", "a `file` of tokens; - is the standard input")
 	f.StringArrayVar(&s.regions, "region", nil, "the `name` of a cache region beside Keystone's own; may be repeated")

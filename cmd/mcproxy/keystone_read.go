@@ -262,7 +262,7 @@ func newListCommand() *cobra.Command {
 	f.BoolVar(&o.revoked, "revocations", false, "the list of revoked tokens")
 	f.DurationVar(&o.lifetime, "lifetime", time.Hour, "of tokens: [token] expiration of keystone.conf")
 	f.Int64Var(&o.limit, "limit", keystone.MaxItem, "the longest value that the servers take, in bytes (memcached -I)")
-	f.BoolVar(&o.json, "json", false, "print JSON (docs/keystone.md)")
+	f.BoolVar(&o.json, "json", false, "print JSON (docs/keystone-tools.md)")
 	return cmd
 }
 
@@ -348,8 +348,8 @@ func newTopCommand() *cobra.Command {
 		Use:   "top [--admin HOST:PORT | -c FILE] [--users FILE] [flags]",
 		Short: "Show a running proxy's heaviest keys with their owners, and how many tokens users are issued a minute",
 		Long: "top asks the [admin] address of a running proxy for the keys that cost its backends most, and says whose they are. Each store of a user's\n" +
-			"token list is a token issued, or revoked. Users whose lists are not among the heaviest keys are not seen. From which client a store came\n" +
-			"the proxy does not tell.",
+			"token list is a token issued, or revoked. Users whose lists are not among the heaviest keys are not seen. BY\n" +
+			"says which clients read and write the list, and how much of that is theirs: they are the Keystones that the user asks.",
 		Example: "  openstack user list -f json | mcproxy keystone top --users -",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -375,6 +375,6 @@ func newTopCommand() *cobra.Command {
 	o.client.bind(cmd)
 	source.bind(cmd)
 	cmd.Flags().StringVar(&o.pool, "pool", "", "this `pool` alone")
-	cmd.Flags().BoolVar(&o.json, "json", false, "print JSON (docs/keystone.md)")
+	cmd.Flags().BoolVar(&o.json, "json", false, "print JSON (docs/keystone-tools.md)")
 	return cmd
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 
 	"mcproxy/admin"
 	"mcproxy/keystone"
@@ -23,6 +24,8 @@ type topUser struct {
 	Name            string  `json:"name,omitempty"`
 	TokensPerMinute float64 `json:"tokens_per_minute"`
 	ListBytes       uint32  `json:"list_bytes"`
+
+	Clients []admin.KeyClient `json:"clients"` // who read and write the list most: each does both for each token
 }
 
 // A topJSON is what top --json prints.
@@ -40,7 +43,7 @@ func topReport(report *admin.HotKeyReport, d *keystone.Directory) topJSON {
 			o := d.Whose(k.Key)
 			out.Keys = append(out.Keys, topKey{report.Pools[i].Pool, o, k})
 			if o.Kind == keystone.User && k.Writes > 0 {
-				out.Users = append(out.Users, topUser{ID: o.ID, Name: o.Name, TokensPerMinute: 60 * k.Writes, ListBytes: k.ValueBytes})
+				out.Users = append(out.Users, topUser{ID: o.ID, Name: o.Name, TokensPerMinute: 60 * k.Writes, ListBytes: k.ValueBytes, Clients: k.Clients})
 			}
 		}
 	}
@@ -64,9 +67,15 @@ func printTop(out io.Writer, r topJSON) error {
 		return nil
 	}
 	fmt.Fprintln(out)
-	rows = [][]string{{"USER", "NAME", "TOKENS/MINUTE", "LIST"}}
+	rows = [][]string{{"USER", "NAME", "TOKENS/MINUTE", "LIST", "BY"}}
 	for _, u := range r.Users {
-		rows = append(rows, []string{printable(u.ID), printable(cmp.Or(u.Name, "-")), rateText(u.TokensPerMinute), bytesText(float64(u.ListBytes))})
+		var by []string
+		for _, c := range u.Clients[:min(len(u.Clients), 3)] {
+			by = append(by, fmt.Sprintf("%s %.0f%%", printable(c.Address), 100*float64(c.Share)))
+		}
+		rows = append(rows, []string{
+			printable(u.ID), printable(cmp.Or(u.Name, "-")), rateText(u.TokensPerMinute), bytesText(float64(u.ListBytes)), cmp.Or(strings.Join(by, ", "), "-"),
+		})
 	}
 	return columns(out, rows)
 }

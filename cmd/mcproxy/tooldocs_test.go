@@ -19,7 +19,7 @@ import (
 )
 
 // examples are the pages whose examples are run.
-var examples = []string{"../../docs/inspect.md", "../../docs/keystone.md"}
+var examples = []string{"../../docs/inspect.md", "../../docs/keystone-tools.md"}
 
 // consoleBlock is an example: a command, and what it prints.
 var consoleBlock = regexp.MustCompile("(?s)```console\n\\$ (mcproxy [^\n]*)\n(.*?)```\n")
@@ -58,7 +58,7 @@ func exampleServers(t *testing.T) (one, other *memcachedtest.Server) {
 	return one, other
 }
 
-// TestToolDocs runs the examples of docs/inspect.md and docs/keystone.md on real memcacheds: they must print what the pages show. The servers' ports are
+// TestToolDocs runs the examples of docs/inspect.md and docs/keystone-tools.md on real memcacheds: they must print what the pages show. The servers' ports are
 // written as 11211 and 11212, and what a clock or a version makes differ as in the pages.
 func TestToolDocs(t *testing.T) {
 	one, other := exampleServers(t)
@@ -66,13 +66,20 @@ func TestToolDocs(t *testing.T) {
 	fromDocs := strings.NewReplacer("127.0.0.1:11211", one.Addr(), "127.0.0.1:11212", other.Addr())
 	users := usersBlock.FindStringSubmatch(read(t, examples[1]))
 	if users == nil {
-		t.Fatal("docs/keystone.md has no users.txt")
+		t.Fatalf("%s has no users.txt", examples[1])
 	}
+	replay(t, examples, users[1], fromDocs, toDocs)
+}
+
+// replay runs the examples of pages, and compares what they print with what the pages show, or writes it there with -update. fromDocs and
+// toDocs put the servers' real addresses for those of the pages, and back.
+func replay(t *testing.T, pages []string, users string, fromDocs, toDocs *strings.Replacer) {
+	t.Helper()
 	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "users.txt"), []byte(users[1]), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "users.txt"), []byte(users), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for _, page := range examples {
+	for _, page := range pages {
 		text := read(t, page)
 		n := 0
 		now := consoleBlock.ReplaceAllStringFunc(text, func(block string) string {
@@ -102,7 +109,7 @@ func TestToolDocs(t *testing.T) {
 				t.Fatal(err)
 			}
 		} else if diff := cmp.Diff(now, text); diff != "" {
-			t.Errorf("%s is out of date; run go test ./cmd/mcproxy -run ToolDocs -update (-want +got):\n%s", page, diff)
+			t.Errorf("%s is out of date; run go test ./cmd/mcproxy -run %s -update (-want +got):\n%s", page, t.Name(), diff)
 		}
 	}
 }
