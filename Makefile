@@ -80,7 +80,7 @@ e2e-keystone: install-test-deps ## Install OpenStack's Keystone (no service is s
 	$(GO) test -tags keystone ./internal/keystonetest -parallel 8 -timeout 40m -v $(KEYSTONEFLAGS)
 
 install-test-deps: ## Install what the tests need (as root or with sudo; nothing to do when all is there)
-	@scripts/install-packages memcached nutcracker python3-memcache python3-pymemcache python3-pylibmc python3-dogpile.cache libmemcached-tools strace gcc prometheus iproute2 chromium
+	@scripts/install-packages memcached nutcracker python3-memcache python3-pymemcache python3-pylibmc python3-dogpile.cache libmemcached-tools strace gcc prometheus iproute2 chromium tmux
 
 clean: ## Remove what make built
 	rm -rf bin

@@ -14,11 +14,11 @@ import (
 	"strings"
 	"syscall"
 	"time"
-	"unicode"
 
 	"github.com/spf13/cobra"
 
 	"mcproxy/config"
+	"mcproxy/internal/termtext"
 )
 
 // An adminClient asks the admin endpoints of a running proxy. Its fields are the flags that say where that is.
@@ -141,7 +141,7 @@ func (a *adminClient) unanswered(err error) error {
 func firstLine(text string) string {
 	const most = 400
 	text, _, _ = strings.Cut(text, "\n")
-	text = printable(text)
+	text = termtext.Printable(text)
 	if len(text) > most {
 		return strings.ToValidUTF8(text[:most], "") + "…"
 	}
@@ -152,17 +152,7 @@ func firstLine(text string) string {
 func printableLines(text string) string {
 	lines := strings.Split(text, "\n")
 	for i, l := range lines {
-		lines[i] = printable(l)
+		lines[i] = termtext.Printable(l)
 	}
 	return strings.Join(lines, "\n")
-}
-
-// printable gives text without what could move a terminal's cursor: who answers may be anybody.
-func printable(text string) string {
-	return strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return '?'
-		}
-		return r
-	}, text)
 }

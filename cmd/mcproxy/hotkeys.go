@@ -21,6 +21,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"mcproxy/admin"
+	"mcproxy/internal/termtext"
 )
 
 // hotKeysOptions are the flags of hotkeys.
@@ -151,7 +152,7 @@ func (o *hotKeysOptions) table(report *admin.HotKeyReport) []byte {
 		if i > 0 {
 			b.WriteByte('\n')
 		}
-		fmt.Fprintf(&b, "pool %s: %s\n", printable(p.Pool), poolLine(p))
+		fmt.Fprintf(&b, "pool %s: %s\n", termtext.Printable(p.Pool), poolLine(p))
 		hotTable(&b, p)
 		oversizedTable(&b, p)
 	}
@@ -169,13 +170,13 @@ func hotTable(b *bytes.Buffer, p *admin.HotKeyPool) {
 		k := &p.Keys[j]
 		since, value := "not hot", "-"
 		if k.Hot {
-			since = ageText(p.At.Sub(k.Since)) + " ago"
+			since = termtext.Age(p.At.Sub(k.Since)) + " ago"
 		}
 		if k.ValueBytes > 0 {
-			value = bytesText(float64(k.ValueBytes))
+			value = termtext.Bytes(float64(k.ValueBytes))
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%.1f%% +%.1f%%\t%s\t%s\t%s\n", keyText(k.Key, k.Hash), printable(k.Kind), rateText(k.Ops), bytesText(k.Bytes), value,
-			100*k.Share, 100*k.ShareError, since, printable(cmp.Or(k.Backend, "-")), printable(cmp.Or(k.Action, "-")))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%.1f%% +%.1f%%\t%s\t%s\t%s\n", termtext.Key(k.Key, k.Hash), termtext.Printable(k.Kind), termtext.Rate(k.Ops), termtext.Bytes(k.Bytes), value,
+			100*k.Share, 100*k.ShareError, since, termtext.Printable(cmp.Or(k.Backend, "-")), termtext.Printable(cmp.Or(k.Action, "-")))
 	}
 	_ = w.Flush() // to memory
 }
@@ -189,8 +190,8 @@ func oversizedTable(b *bytes.Buffer, p *admin.HotKeyPool) {
 	fmt.Fprintln(w, "OVERSIZED KEY\tVALUE\tOPS/S\tBYTES/S\tSEEN\tBACKEND\tACTION")
 	for i := range p.Oversized {
 		k := &p.Oversized[i]
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s ago\t%s\t%s\n", keyText(k.Key, k.Hash), bytesText(float64(k.ValueBytes)), rateText(k.Ops),
-			bytesText(k.Ops*float64(k.ValueBytes)), ageText(time.Duration(k.Age*float64(time.Second))), printable(cmp.Or(k.Backend, "-")), printable(cmp.Or(k.Action, "-")))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s ago\t%s\t%s\n", termtext.Key(k.Key, k.Hash), termtext.Bytes(float64(k.ValueBytes)), termtext.Rate(k.Ops),
+			termtext.Bytes(k.Ops*float64(k.ValueBytes)), termtext.Age(time.Duration(k.Age*float64(time.Second))), termtext.Printable(cmp.Or(k.Backend, "-")), termtext.Printable(cmp.Or(k.Action, "-")))
 	}
 	_ = w.Flush() // to memory
 }
@@ -216,55 +217,6 @@ func poolLine(p *admin.HotKeyPool) string {
 		keys = fmt.Sprintf("%d hot keys", hot)
 	}
 	return fmt.Sprintf("%s; since the start %d promotions, %d demotions, %d gets answered by another's fetch", keys, p.Promoted, p.Demoted, p.Joined)
-}
-
-// keyText is a key in a table's column: its middle is left out if it is long.
-func keyText(key, hash string) string {
-	if key == "" {
-		return "hash " + printable(hash) // a key has no blank, so it does not look like this
-	}
-	const most, head, tail = 60, 40, 19
-	key = printable(key)
-	if r := []rune(key); len(r) > most {
-		return string(r[:head]) + "…" + string(r[len(r)-tail:])
-	}
-	return key
-}
-
-// rateText gives a rate in three digits at least, as far as they say anything.
-func rateText(perSecond float64) string {
-	if perSecond >= 100 {
-		return fmt.Sprintf("%.0f", perSecond)
-	}
-	return fmt.Sprintf("%.1f", perSecond)
-}
-
-// bytesText gives a number of bytes, or of bytes a second, in the unit that reads best.
-func bytesText(n float64) string {
-	for _, unit := range []string{"B", "KiB", "MiB", "GiB"} {
-		switch {
-		case n < 1023.95 && unit == "B":
-			return fmt.Sprintf("%.0fB", n)
-		case n < 1023.95:
-			return fmt.Sprintf("%.1f%s", n, unit)
-		}
-		n /= 1024
-	}
-	return fmt.Sprintf("%.1fTiB", n)
-}
-
-// ageText gives a time in two units at most: "12s", "3m05s", "2h05m", "3d04h".
-func ageText(d time.Duration) string {
-	s := int64(max(0, d) / time.Second)
-	switch {
-	case s < 60:
-		return fmt.Sprintf("%ds", s)
-	case s < 3600:
-		return fmt.Sprintf("%dm%02ds", s/60, s%60)
-	case s < 24*3600:
-		return fmt.Sprintf("%dh%02dm", s/3600, s/60%60)
-	}
-	return fmt.Sprintf("%dd%02dh", s/86400, s/3600%24)
 }
 
 // A screen shows one text after another: in the same place on a terminal, elsewhere each below the one before.

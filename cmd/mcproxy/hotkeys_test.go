@@ -12,7 +12,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
@@ -89,28 +88,6 @@ func TestHotKeysOfStrangers(t *testing.T) {
 				t.Errorf("answer %s: exit code %d, %q; want %d and %q", tt.answer, code, &out, tt.code, tt.want)
 			}
 		})
-	}
-}
-
-func TestHotKeysTexts(t *testing.T) {
-	for _, tt := range []struct{ got, want string }{
-		{bytesText(0), "0B"},
-		{bytesText(1023), "1023B"},
-		{bytesText(1024), "1.0KiB"},
-		{bytesText(1<<20 - 1), "1.0MiB"},
-		{bytesText(312e6), "297.5MiB"},
-		{bytesText(5 << 40), "5.0TiB"},
-		{rateText(0.44), "0.4"},
-		{rateText(21_400.4), "21400"},
-		{ageText(-time.Second), "0s"},
-		{ageText(59 * time.Second), "59s"},
-		{ageText(185 * time.Second), "3m05s"},
-		{ageText(2*time.Hour + 5*time.Minute), "2h05m"},
-		{ageText(76 * time.Hour), "3d04h"},
-	} {
-		if tt.got != tt.want {
-			t.Errorf("got %q, want %q", tt.got, tt.want)
-		}
 	}
 }
 

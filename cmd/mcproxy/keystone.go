@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"mcproxy/inspect"
+	"mcproxy/internal/termtext"
 	"mcproxy/keystone"
 	"mcproxy/protocol"
 	"mcproxy/ring"
@@ -35,7 +36,7 @@ func newKeystoneCommand() *cobra.Command {
 			return usageError("no command")
 		},
 	}
-	cmd.AddCommand(newWhoseCommand(), newKeyCommand(), newListCommand(), newTokenCommand(), newShowCommand(), newTopCommand(), newSkewCommand())
+	cmd.AddCommand(newWhoseCommand(), newKeyCommand(), newListCommand(), newTokenCommand(), newShowCommand(), newKeystoneTopCommand(), newSkewCommand())
 	return cmd
 }
 
@@ -88,7 +89,7 @@ func (s *idSource) owners(in io.Reader) (func(string) string, error) {
 	if err != nil {
 		return nil, err
 	}
-	return func(key string) string { return printable(d.Whose(key).String()) }, nil
+	return func(key string) string { return termtext.Printable(d.Whose(key).String()) }, nil
 }
 
 // readIDs reads a file of ids, or in for "-".
@@ -144,7 +145,7 @@ func newWhoseCommand() *cobra.Command {
 			err = eachKey(args, cmd.InOrStdin(), func(key string) {
 				o := d.Whose(key)
 				all = append(all, keyOwner{protocol.EscapeKey(key), o})
-				rows = append(rows, []string{protocol.EscapeKey(key), string(o.Kind), cmp.Or(printable(o.ID), "-"), cmp.Or(printable(o.Name), "-")})
+				rows = append(rows, []string{protocol.EscapeKey(key), string(o.Kind), cmp.Or(termtext.Printable(o.ID), "-"), cmp.Or(termtext.Printable(o.Name), "-")})
 			})
 			if err != nil {
 				return err
@@ -252,7 +253,7 @@ func newKeyCommand() *cobra.Command {
 func (r *keyReport) print(out io.Writer) error {
 	fmt.Fprintf(out, "key             %s\n", r.Key)
 	if r.Lock != "" {
-		fmt.Fprintf(out, "its lock        %s\n", printable(r.Lock))
+		fmt.Fprintf(out, "its lock        %s\n", termtext.Printable(r.Lock))
 	}
 	_, err := fmt.Fprintf(out, "cmemcache hash  %d\n", r.Hash)
 	if len(r.Placement) == 0 || err != nil {
@@ -335,7 +336,7 @@ func newSkewCommand() *cobra.Command {
 			}
 			var ids []keystone.ID
 			err = readIDs(users, cmd.InOrStdin(), func(id keystone.ID) error {
-				id.Name, id.Bytes = printable(id.Name), cmp.Or(id.Bytes, listBytes)
+				id.Name, id.Bytes = termtext.Printable(id.Name), cmp.Or(id.Bytes, listBytes)
 				ids = append(ids, id)
 				return nil
 			})

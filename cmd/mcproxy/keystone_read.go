@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"mcproxy/inspect"
+	"mcproxy/internal/termtext"
 	"mcproxy/internal/webpage"
 	"mcproxy/keystone"
 	"mcproxy/protocol"
@@ -120,7 +121,7 @@ func ttlText(ttl int64) string {
 	case ttl < 0:
 		return "expires at a time that this server does not tell"
 	}
-	return "expires in " + ageText(time.Duration(ttl)*time.Second)
+	return "expires in " + termtext.Age(time.Duration(ttl)*time.Second)
 }
 
 // A foundJSON is a found as JSON.
@@ -311,7 +312,7 @@ func listSummary(out io.Writer, r *keystone.ListReport, now time.Time) error {
 	if r.Tokens > 0 {
 		far := "never at this rate"
 		if !r.FullAt.IsZero() {
-			far = "in " + ageText(r.FullAt.Sub(now))
+			far = "in " + termtext.Age(r.FullAt.Sub(now))
 		}
 		rows = append(rows,
 			[]string{"issued", fmt.Sprintf("%s to %s", r.FirstIssued.Format(time.DateTime), r.LastIssued.Format(time.DateTime))},
@@ -336,12 +337,12 @@ func (o *listOptions) printTokens(out io.Writer, tokens []keystone.ListedToken, 
 		if !t.Expires.After(now) {
 			expired = "  expired"
 		}
-		rows = append(rows, []string{printable(t.ID), t.Expires.Format(time.DateTime) + expired})
+		rows = append(rows, []string{termtext.Printable(t.ID), t.Expires.Format(time.DateTime) + expired})
 	}
 	return columns(out, rows)
 }
 
-func newTopCommand() *cobra.Command {
+func newKeystoneTopCommand() *cobra.Command {
 	var o hotKeysOptions
 	var source idSource
 	cmd := &cobra.Command{

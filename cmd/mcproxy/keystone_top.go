@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"mcproxy/admin"
+	"mcproxy/internal/termtext"
 	"mcproxy/keystone"
 )
 
@@ -56,8 +57,8 @@ func printTop(out io.Writer, r topJSON) error {
 	for i := range r.Keys {
 		k := &r.Keys[i]
 		rows = append(rows, []string{
-			keyText(k.Key, k.Hash), cmp.Or(printable(k.Owner.String()), "-"), printable(k.Kind), rateText(k.Ops), bytesText(k.Bytes),
-			bytesText(float64(k.ValueBytes)), fmt.Sprintf("%.1f%%", 100*k.Share), printable(cmp.Or(k.Backend, "-")),
+			termtext.Key(k.Key, k.Hash), cmp.Or(termtext.Printable(k.Owner.String()), "-"), termtext.Printable(k.Kind), termtext.Rate(k.Ops), termtext.Bytes(k.Bytes),
+			termtext.Bytes(float64(k.ValueBytes)), fmt.Sprintf("%.1f%%", 100*k.Share), termtext.Printable(cmp.Or(k.Backend, "-")),
 		})
 	}
 	if err := columns(out, rows); err != nil {
@@ -71,10 +72,10 @@ func printTop(out io.Writer, r topJSON) error {
 	for _, u := range r.Users {
 		var by []string
 		for _, c := range u.Clients[:min(len(u.Clients), 3)] {
-			by = append(by, fmt.Sprintf("%s %.0f%%", printable(c.Address), 100*float64(c.Share)))
+			by = append(by, fmt.Sprintf("%s %.0f%%", termtext.Printable(c.Address), 100*float64(c.Share)))
 		}
 		rows = append(rows, []string{
-			printable(u.ID), printable(cmp.Or(u.Name, "-")), rateText(u.TokensPerMinute), bytesText(float64(u.ListBytes)), cmp.Or(strings.Join(by, ", "), "-"),
+			termtext.Printable(u.ID), termtext.Printable(cmp.Or(u.Name, "-")), termtext.Rate(u.TokensPerMinute), termtext.Bytes(float64(u.ListBytes)), cmp.Or(strings.Join(by, ", "), "-"),
 		})
 	}
 	return columns(out, rows)

@@ -142,11 +142,20 @@ var house = []archtest.Row{
 	{Package: "bench/rivals", May: []string{"bench/rig"}},
 	// What hot and oversized keys are to reach, a program.
 	{Package: "bench/hotkeys", May: []string{"bench/rig"}},
+	// Figures, names and keys as terminals show them: what top and the commands share.
+	{Package: "internal/termtext", Never: []string{"net", "os", "io"}},
+	// A running proxy on a terminal: what its admin endpoints tell, as tables, and the keys that are pressed. No sockets.
+	{
+		Package: "top",
+		May:     []string{"admin", "internal/termtext"},
+		Uses:    []string{"charm.land/bubbletea/v2", "github.com/charmbracelet/x/ansi"},
+		Never:   []string{"net", "net/http", "os", "flag", "log"},
+	},
 	// Commands, signals, wiring.
 	{
 		Package: "cmd/mcproxy",
 		May:     []string{archtest.Any},
-		Uses:    []string{"github.com/spf13/cobra", "go.uber.org/zap", "golang.org/x/sys/unix"},
+		Uses:    []string{"github.com/spf13/cobra", "go.uber.org/zap", "golang.org/x/sys/unix", "charm.land/bubbletea/v2"},
 		Never:   []string{"flag", "log"},
 	},
 
