@@ -27,8 +27,10 @@ type poolDraft struct {
 	onError string
 	// onDown and onReturn are as written.
 	onDown, onReturn string
+	// replicas is replicas.mode.
 	// coalesce is coalesce.mode, hotKeys is hotkeys.enabled.
 	coalesce string
+	replicas string
 	hotKeys  bool
 	at       value
 	// The places of the backends' addresses and names, by their text.
@@ -123,6 +125,7 @@ func (d *draft) readPools(r *reader, v value) {
 			config:    pool.Config{Name: name},
 			orOne:     true,
 			hotKeys:   true,
+			replicas:  "safe",
 			at:        at,
 			addresses: make(map[string]value),
 			names:     make(map[string]value),
@@ -152,6 +155,10 @@ func (p *poolDraft) readHotKeys(r *reader, v value) {
 
 func (p *poolDraft) readSplit(r *reader, v value) {
 	r.table(v, "["+v.path+"]", splitOptions(p))
+}
+
+func (p *poolDraft) readReplicas(r *reader, v value) {
+	r.table(v, "["+v.path+"]", replicaOptions(p))
 }
 
 // readBackends reads strings and tables.

@@ -7,6 +7,7 @@ import (
 
 	"mcproxy/pool"
 	"mcproxy/proxy"
+	"mcproxy/replica"
 	"mcproxy/ring"
 	"mcproxy/split"
 )
@@ -30,6 +31,7 @@ func sections() []section {
 		{"[pools.NAME.coalesce]", "in [pools.NAME.coalesce]", coalesceOptions(new(poolDraft))},
 		{"[pools.NAME.hotkeys]", "in [pools.NAME.hotkeys]", hotkeyOptions(new(poolDraft))},
 		{"[pools.NAME.split]", "in [pools.NAME.split]", splitOptions(new(poolDraft))},
+		{"[pools.NAME.replicas]", "in [pools.NAME.replicas]", replicaOptions(new(poolDraft))},
 		{"an entry of backends", "in a backend's { … }", backendOptions(new(pool.BackendConfig))},
 		{"[[routes]]", "in [[routes]]", routeOptions(new(proxy.Route))},
 	}
@@ -240,6 +242,7 @@ func limitOptions(d *poolDraft) []option {
 		{"coalesce", kind{"[pools.NAME.coalesce]", d.readCoalesce}, "", "Reads of one key that share a request to its backend."},
 		{"hotkeys", kind{"[pools.NAME.hotkeys]", d.readHotKeys}, "", "How keys that are read or written much are found."},
 		{"split", kind{"[pools.NAME.split]", d.readSplit}, "", "Large values that are spread over the backends in chunks."},
+		{"replicas", kind{"[pools.NAME.replicas]", d.readReplicas}, "", "Keys that are read so much that other backends get copies of them."},
 	}
 }
 
@@ -297,6 +300,18 @@ func splitOptions(d *poolDraft) []option {
 		{"chunk", size(&c.Chunk, 1000, split.MaxChunk), textOfSize(def.Chunk), "The longest chunk."},
 		{"copies", integer(&c.Copies, 1, 16), strconv.Itoa(def.Copies), "Copies of each chunk, on different backends."},
 		{"max_value", size(&c.MaxValue, 1000, split.MaxLength), textOfSize(def.MaxValue), "The longest value that is split. The process's max_value bounds it too."},
+	}
+}
+
+func replicaOptions(d *poolDraft) []option {
+	return []option{
+		{
+			"mode", oneOf(&d.replicas, "off", "safe", "strict"), `"safe"`,
+			"What readers of such keys are promised: \"safe\", that no read gives a value older than a write that was acknowledged before it; " +
+				"\"strict\", that reads do not go back in time either, at the price of a slower write. \"off\": no key gets copies. All proxies of the backends must " +
+				"have the same mode, or none of them makes copies. It takes two backends or more, with memcached 1.6.10 or later.",
+		},
+		{"max", integer(&d.config.Copies.Max, 1, replica.MaxCopies), strconv.Itoa(replica.MaxCopies), "The most copies of a key; a backend has one at most."},
 	}
 }
 

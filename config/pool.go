@@ -10,6 +10,7 @@ import (
 	"mcproxy/backend"
 	"mcproxy/placement"
 	"mcproxy/pool"
+	"mcproxy/pool/copies"
 	"mcproxy/ring"
 )
 
@@ -40,6 +41,7 @@ func (p *poolDraft) finish(r *reader) {
 	case "off":
 		c.Coalesce = pool.CoalesceOff
 	}
+	p.checkReplicas(r)
 	p.checkRing(r)
 	b, def := c.Backend, c.Backend.WithDefaults()
 	p.atLeast(r, limit{"stall_timeout", b.StallTimeout, def.StallTimeout}, limit{"timeout", b.Timeout, def.Timeout})
@@ -93,6 +95,20 @@ func (d *draft) checkGutters(r *reader) {
 				r.fail(again, "is a backend of pool %s too, for which this pool stands in", quote(p.config.Name))
 			}
 		}
+	}
+}
+
+// checkReplicas says whether keys get copies.
+func (p *poolDraft) checkReplicas(r *reader) {
+	c := &p.config
+	switch p.replicas {
+	case "safe":
+		c.Copies.Mode = copies.Safe
+	case "strict":
+		c.Copies.Mode = copies.Strict
+	}
+	if len(c.Backends) < copies.MinBackends {
+		c.Copies.Mode = copies.Off
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"mcproxy/hotkey"
 	"mcproxy/placement"
 	"mcproxy/pool/chunks"
+	"mcproxy/pool/copies"
 	"mcproxy/pool/steps"
 	"mcproxy/protocol"
 )
@@ -53,6 +54,7 @@ func (c Coalesce) String() string {
 type coalescer struct {
 	fetches map[uint64]*fetch // by key and verb: the newest, or the one on the wire with the waiting one behind it
 	free    []*fetch
+	joined  map[uint64]uint64 // by hotkey.Hash: gets that joined others' fetches since AddJoined
 }
 
 // A fetch is one get of a key for all who joined it.
@@ -67,8 +69,11 @@ type fetch struct {
 	held        bool // it waits for the end of the one on the wire
 	deadline    int64
 	first, last *Exchange
-	next        *fetch        // the waiting one
-	ahead       *chunks.Ahead // chunks that are read meanwhile, for all; nil: none are
+	next        *fetch          // the waiting one
+	ahead       *chunks.Ahead   // chunks that are read meanwhile, for all; nil: none are
+	elsewhere   *copies.Reading // of a copy, until it is there; nil: the home was asked
+	answered    bool
+	joins       uint64 // gets that share it, but for the first
 }
 
 // share answers a get by a fetch that it may share with others, and says whether it does.
@@ -95,7 +100,7 @@ func (p *Pool) share(x *Exchange, req *protocol.Request, affinity uint32) bool {
 		return false
 	case !p.Shared.Table.Current(f.spot, req.Key): // it reads where the key is no more
 		return false
-	case f.call.Sent() && p.Shared.mutant != joinsSent:
+	case f.sent() && p.Shared.mutant != joinsSent:
 		if f.next == nil {
 			f.next = p.newFetch(id, req, affinity)
 			f.next.held = true
@@ -108,9 +113,19 @@ func (p *Pool) share(x *Exchange, req *protocol.Request, affinity uint32) bool {
 	}
 	if f.first != nil { // the first who waits has the fetch sent
 		p.Figures.Joined++
+		f.joins++
 	}
 	f.join(x)
+	x.Strays = f.elsewhere != nil
 	return true
+}
+
+// sent says whether it is too late to join: what is read may be read already, or not be true any more.
+func (f *fetch) sent() bool {
+	if f.elsewhere != nil {
+		return !f.elsewhere.Fresh()
+	}
+	return f.answered || f.call.Sent()
 }
 
 // sharedID names the fetches that a get may join; not ok: it reads alone.
@@ -167,7 +182,8 @@ func (f *fetch) send() {
 	req := &p.request
 	*req = protocol.Request{Verb: f.verb, Key: f.key, Keys: f.key, NumKeys: 1, ValueLen: -1}
 	f.spot = p.Shared.Table.Spot(f.key)
-	pl := p.pipeline(f.spot.Node)
+	node := f.spot.Node
+	pl := p.pipeline(node)
 	if !f.held {
 		f.deadline = pl.Deadline()
 	}
@@ -176,28 +192,42 @@ func (f *fetch) send() {
 	if p.splitter != nil {
 		f.ahead = p.splitter.ReadAhead(f.key, f.affinity)
 	}
+	if p.replicas != nil && p.replicas.Spread(node) {
+		g := copies.Get{To: f, Verb: f.verb, Key: f.key, Node: node, Affinity: f.affinity, Deadline: f.deadline + int64(p.Shared.timeout)}
+		if f.elsewhere = p.replicas.Pick(g); f.elsewhere != nil {
+			for x := f.first; x != nil; x = x.joined {
+				x.Strays = true
+			}
+			f.elsewhere.Begin()
+			return
+		}
+	}
 	if err := pl.SendBy(&f.call, req, f.affinity, f.deadline); err != nil {
 		f.fail(err)
 	}
 }
 
 // Answer gives the answer to all who joined.
-func (f *fetch) Answer(c *backend.Call, r *protocol.Response, raw []byte) error {
+func (f *fetch) Answer(_ *backend.Call, r *protocol.Response, raw []byte) error {
+	f.Read(r, raw)
+	return nil
+}
+
+// Read is Answer, wherever it comes from.
+func (f *fetch) Read(r *protocol.Response, raw []byte) {
+	f.elsewhere, f.answered = nil, true
 	if f.p.reserved(r) {
-		item := f.p.reservedItem(c, r)
+		item := f.p.reservedItem(f.verb, nil, r)
 		item.Ahead, item.Readers = f.ahead, f.readers()
 		f.p.splitter.Get(item, func(l *steps.Large, _ bool) { f.deliver(l.Bytes, l) })
-		return nil
+		return
 	}
 	f.ahead.DropFor(r)
 	if f.p.splitter != nil {
 		f.p.splitter.WarmPlain(r)
 	}
 	f.p.Figures.Told(f.verb, r.Status, f.readers())
-	hash := f.id
-	if f.verb == protocol.Gets {
-		hash = ^hash
-	}
+	hash := f.hash()
 	if r.Status == protocol.StatusHit {
 		f.p.sawWhole(f.key, len(r.Value), f.readers())
 		for x := f.first; x != nil; x = x.joined {
@@ -208,7 +238,22 @@ func (f *fetch) Answer(c *backend.Call, r *protocol.Response, raw []byte) error 
 		}
 	}
 	f.deliver(raw, nil)
-	return nil
+}
+
+// hash is hotkey.Hash of the key.
+func (f *fetch) hash() uint64 {
+	if f.verb == protocol.Gets {
+		return ^f.id
+	}
+	return f.id
+}
+
+// AddJoined adds, for each key, the gets that joined others' fetches since the last time. The loop calls it.
+func (p *Pool) AddJoined(to map[uint64]uint64) {
+	for h, n := range p.coalescer.joined {
+		to[h] += n
+	}
+	clear(p.coalescer.joined)
 }
 
 // readers is how many have joined.
@@ -240,6 +285,9 @@ func (f *fetch) deliver(answer []byte, l *steps.Large) {
 // Fail fails the gets of all who joined.
 func (f *fetch) Fail(_ *backend.Call, _ []byte, err *backend.Error) { f.fail(err) }
 
+// Unread is Fail, wherever it was read.
+func (f *fetch) Unread(err *backend.Error) { f.fail(err) }
+
 func (f *fetch) fail(err *backend.Error) {
 	p := f.p
 	f.ahead.Drop()
@@ -256,6 +304,12 @@ func (f *fetch) fail(err *backend.Error) {
 // ended sends the fetch that waited, if any.
 func (f *fetch) ended() {
 	c := &f.p.coalescer
+	if f.joins > 0 && f.p.detector != nil {
+		if c.joined == nil {
+			c.joined = make(map[uint64]uint64)
+		}
+		c.joined[f.hash()] += f.joins
+	}
 	next := f.next
 	delete(c.fetches, f.id)
 	*f = fetch{key: f.key[:0]}

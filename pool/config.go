@@ -10,6 +10,7 @@ import (
 	"mcproxy/hotkey"
 	"mcproxy/placement"
 	"mcproxy/pool/chunks"
+	"mcproxy/pool/copies"
 	"mcproxy/ring"
 )
 
@@ -30,6 +31,7 @@ type Config struct {
 	HotDrill      time.Duration // so often the heaviest keys become all hot or all cold, in turns, for tests; 0: never
 	HideKeys      bool          // people, logs and metrics are told keys' hashes, never keys
 	Split         chunks.Config
+	Copies        copies.Config
 	AllowFlushAll bool // flush_all is sent to every backend; otherwise it is refused
 
 	Backend backend.Options // the same for every backend of the pool

@@ -77,7 +77,7 @@ func (p *Pool) FlushAll(x *Exchange, req *protocol.Request, affinity uint32) {
 		x.To.Finish(x, answer([]byte("CLIENT_ERROR flush_all not allowed\r\n")))
 		return
 	}
-	p.fanOut(x, req, affinity, func(f *fan) []byte {
+	verdict := func(f *fan) []byte {
 		for i := range f.parts {
 			switch part := &f.parts[i]; {
 			case part.err != nil:
@@ -87,8 +87,27 @@ func (p *Pool) FlushAll(x *Exchange, req *protocol.Request, affinity uint32) {
 			}
 		}
 		return answer([]byte(protocol.OK))
+	}
+	if p.replicas == nil {
+		p.fanOut(x, req, affinity, verdict)
+		return
+	}
+	// A copy may have been made meanwhile, on a backend that was flushed, of what one had that was not yet.
+	first := *x
+	first.To = flushed(func() {
+		p.Figures.Requests[req.Verb]--
+		p.fanOut(x, req, affinity, verdict)
 	})
+	own := protocol.Request{Verb: req.Verb, Arg: bytes.Clone(req.Arg), ValueLen: -1, NoReply: req.NoReply, Exptime: req.Exptime}
+	req = &own
+	p.fanOut(&first, req, affinity, func(*fan) []byte { return nil })
 }
+
+// flushed is called when all backends have been flushed.
+type flushed func()
+
+// Finish is Requester's.
+func (f flushed) Finish(*Exchange, []byte) { f() }
 
 // Version answers `version` with what the oldest backend says, so that a client which looks at it sends nothing that a backend
 // does not know. While none is known the backends are asked; if none answers, own is the answer.

@@ -9,6 +9,7 @@ import (
 	"mcproxy/internal/epoll"
 	"mcproxy/internal/tally"
 	"mcproxy/pool/chunks"
+	"mcproxy/pool/copies"
 	"mcproxy/pool/steps"
 	"mcproxy/protocol"
 	"mcproxy/split"
@@ -61,19 +62,20 @@ type gathering struct {
 
 // A fragment is a gathering's part for one backend.
 type fragment struct {
-	of     *gathering
-	pool   *Pool
-	node   int
-	index  int32
-	nkeys  int
-	call   backend.Call
-	line   []byte // the request; its keys, from expect on, are not answered yet
-	expect []byte
-	got    []byte // VALUE units, raw, in the order of the fragment's keys
-	taken  int    // bytes of got that are in the answer already
-	splits []splitUnit
-	aheads []*chunks.Ahead // of keys whose manifests are remembered
-	values int
+	of        *gathering
+	pool      *Pool
+	node      int
+	index     int32
+	nkeys     int
+	call      backend.Call
+	line      []byte // the request; its keys, from expect on, are not answered yet
+	expect    []byte
+	got       []byte // VALUE units, raw, in the order of the fragment's keys
+	taken     int    // bytes of got that are in the answer already
+	splits    []splitUnit
+	aheads    []*chunks.Ahead // of keys whose manifests are remembered
+	values    int
+	elsewhere *copies.Reading // of the one key, if it is read from a copy; until it is there
 }
 
 // Begin takes up a retrieval of several keys; Add each key, then Send.
@@ -86,13 +88,14 @@ func (g *Gatherer) Begin(x *Exchange, req *protocol.Request) *gathering {
 		t = &gathering{g: g}
 	}
 	t.x, t.verb, t.exptime = x, req.Verb, req.Exptime
+	x.Strays = false
 	t.keys = append(g.loop.Buffers.Get(len(req.Keys)), req.Keys...)
 	return t
 }
 
 // Add puts a key on the fragment of the backend where p places it.
 func (t *gathering) Add(p *Pool, key []byte) {
-	if p.splitter != nil && split.IsReserved(key) {
+	if (p.splitter != nil || p.replicas != nil) && split.IsReserved(key) {
 		p.Figures.Split.Refused++
 		t.refusal = append(t.refusal[:0], split.Refusal...)
 		t.owner = append(t.owner, -1)
@@ -113,13 +116,14 @@ func (t *gathering) Add(p *Pool, key []byte) {
 		}
 		return
 	}
+	if p.replicas != nil && t.addElsewhere(p, node, key) {
+		return
+	}
 	f := p.building[node]
 	if f == nil {
-		f = t.g.fragment()
-		f.of, f.pool, f.node, f.index = t, p, node, int32(len(t.frags))
+		f = t.fragment(p, node)
 		f.line = protocol.AppendRetrieval(t.g.loop.Buffers.Get(512), t.verb, t.exptime)
 		p.building[node] = f
-		t.frags = append(t.frags, f)
 	}
 	b := &t.g.loop.Buffers
 	f.line = b.Append(append(b.Grow(f.line, 1), ' '), key)
@@ -127,16 +131,53 @@ func (t *gathering) Add(p *Pool, key []byte) {
 	t.owner = append(t.owner, f.index)
 }
 
+// fragment begins one.
+func (t *gathering) fragment(p *Pool, node int) *fragment {
+	f := t.g.fragment()
+	f.of, f.pool, f.node, f.index = t, p, node, int32(len(t.frags))
+	t.frags = append(t.frags, f)
+	return f
+}
+
+// addElsewhere has a key read from a copy, as a fragment of its own, if it is a copy's turn, and says whether it is.
+func (t *gathering) addElsewhere(p *Pool, node int, key []byte) bool {
+	p.replicas.Used()
+	if t.verb != protocol.Get && t.verb != protocol.Gets || t.x.Alone || !p.replicas.Spread(node) {
+		return false
+	}
+	g := copies.Get{Verb: t.verb, Key: key, Node: node, Deadline: p.loop.Now + 2*int64(p.Shared.timeout)}
+	rd := p.replicas.Pick(g)
+	if rd == nil {
+		return false
+	}
+	t.x.Strays = true
+	f := t.fragment(p, node)
+	f.line = append(append(t.g.loop.Buffers.Get(512), ' '), key...)
+	f.nkeys, f.elsewhere = 1, rd
+	t.owner = append(t.owner, f.index)
+	return true
+}
+
 // Send sends the fragments.
 func (t *gathering) Send(affinity uint32) {
+	t.x.affinity = affinity
 	t.open = len(t.frags) + 1 // fragments may fail at once; nothing ends before all were sent
 	t.g.sent++
 	for _, f := range t.frags {
 		p := f.pool
-		p.building[f.node] = nil
+		if f.elsewhere == nil {
+			p.building[f.node] = nil
+		}
 		if p.gathered != t.g.sent { // it counts once, however many fragments it has
 			p.gathered = t.g.sent
 			p.Figures.Requests[t.verb]++
+		}
+		if f.elsewhere != nil {
+			f.expect = f.line
+			f.readAhead(affinity)
+			f.elsewhere.Tell(f, affinity)
+			f.elsewhere.Begin()
+			continue
 		}
 		f.line = t.g.loop.Buffers.Append(f.line, []byte("\r\n"))
 		f.expect = f.line[len(t.verb.String()):]
@@ -154,34 +195,97 @@ func (t *gathering) Send(affinity uint32) {
 }
 
 // Answer takes a unit of a fragment's answer.
-func (f *fragment) Answer(_ *backend.Call, r *protocol.Response, raw []byte) error {
-	t := f.of
+func (f *fragment) Answer(c *backend.Call, r *protocol.Response, raw []byte) error {
 	switch {
 	case r.Status == protocol.StatusHit:
-		for {
-			key, rest := protocol.NextKey(f.expect)
-			if key == nil {
-				return backend.ErrProtocol // a value that was not asked for, or not in this order
+		return f.hit(r, raw)
+	case r.Last && r.Status == protocol.StatusEnd && f.owes(c.Request()):
+		return nil
+	}
+	f.end(r, raw)
+	return nil
+}
+
+// hit takes a value.
+func (f *fragment) hit(r *protocol.Response, raw []byte) error {
+	t := f.of
+	for {
+		key, rest := protocol.NextKey(f.expect)
+		if key == nil {
+			return backend.ErrProtocol // a value that was not asked for, or not in this order
+		}
+		f.expect = rest
+		if bytes.Equal(key, r.Key) {
+			break
+		}
+	}
+	f.values++
+	if t.size += len(raw); t.size > maxGathered {
+		t.refusal = append(t.refusal[:0], gatheredTooMuch...)
+		return nil
+	}
+	if f.pool.reserved(r) {
+		f.splits = append(f.splits, splitUnit{from: len(f.got), to: len(f.got) + len(raw), ahead: f.aheadOf(r.Key)})
+	} else {
+		f.pool.observeValue(nil, r)
+		if f.pool.splitter != nil {
+			f.pool.splitter.WarmPlain(r)
+		}
+	}
+	f.got = t.g.loop.Buffers.Append(f.got, raw)
+	return nil
+}
+
+// Read takes the answer to the one key that is read elsewhere.
+func (f *fragment) Read(r *protocol.Response, raw []byte) {
+	f.elsewhere = nil
+	if r.Status == protocol.StatusHit {
+		_ = f.hit(r, raw[:len(raw)-len(protocol.End)]) // it was asked for
+		r.Status = protocol.StatusEnd
+	}
+	if r.Status == protocol.StatusMiss {
+		r.Status = protocol.StatusEnd
+	}
+	f.end(r, raw)
+}
+
+// Unread is Fail, wherever the key was read.
+func (f *fragment) Unread(err *backend.Error) {
+	f.elsewhere = nil
+	f.Fail(nil, nil, err)
+}
+
+// owes says whether copies of the fragment's keys are to be cleared before the client may hear that they have another lifetime. Then
+// that is done in an op.
+func (f *fragment) owes(sent []byte) bool {
+	t, p := f.of, f.pool
+	if p.replicas == nil || t.verb != protocol.Gat && t.verb != protocol.Gats || p.replicas.Plain(f.node) {
+		return false
+	}
+	var req protocol.Request
+	line := bytes.Clone(sent)
+	if n, err := protocol.ParseRequest(line, &req); err != nil || n == 0 {
+		panic("pool: a request of our own does not parse: " + string(line))
+	}
+	p.runner.RunBy(t.x.affinity, p.loop.Now+int64(p.Shared.timeout), func(o *steps.Op) {
+		for key, rest := protocol.NextKey(req.Keys); key != nil; key, rest = protocol.NextKey(rest) {
+			if p.replicas.Settled(f.node, key) {
+				continue
 			}
-			f.expect = rest
-			if bytes.Equal(key, r.Key) {
+			if err := p.replicas.Settle(o, f.node, key); err != nil {
+				t.refuse(err)
 				break
 			}
 		}
-		f.values++
-		if t.size += len(raw); t.size > maxGathered {
-			t.refusal = append(t.refusal[:0], gatheredTooMuch...)
-			return nil
-		}
-		if f.pool.reserved(r) {
-			f.splits = append(f.splits, splitUnit{from: len(f.got), to: len(f.got) + len(raw), ahead: f.aheadOf(r.Key)})
-		} else {
-			f.pool.observeValue(&f.call, r)
-			if f.pool.splitter != nil {
-				f.pool.splitter.WarmPlain(r)
-			}
-		}
-		f.got = t.g.loop.Buffers.Append(f.got, raw)
+		f.end(&protocol.Response{Status: protocol.StatusEnd, Last: true}, nil)
+	})
+	return true
+}
+
+// end takes the last unit, which is no value.
+func (f *fragment) end(r *protocol.Response, raw []byte) {
+	t := f.of
+	switch {
 	case r.Status != protocol.StatusEnd: // the backend itself says that it cannot
 		f.drop()
 		if len(t.frags) == 1 || r.Status != protocol.StatusServerError || f.pool.Shared.Config.OnError == OnErrorError {
@@ -199,7 +303,6 @@ func (f *fragment) Answer(_ *backend.Call, r *protocol.Response, raw []byte) err
 		f.pool.Figures.Told(t.verb, protocol.StatusMiss, f.nkeys-f.values)
 		t.ended()
 	}
-	return nil
 }
 
 // Fail takes a fragment that was not answered, or not wholly.

@@ -1,7 +1,6 @@
 package pool
 
 import (
-	"mcproxy/backend"
 	"mcproxy/hotkey"
 	"mcproxy/internal/keybook"
 	"mcproxy/protocol"
@@ -34,24 +33,24 @@ func (p *Pool) AddCallers(to map[uint64][]KeyCaller) { p.callers.AddTo(to, p.loo
 
 // observeValue has the detector count the value that answers a read; the request itself was counted when it came. A meta
 // answer does not name its key, but its request does.
-func (p *Pool) observeValue(c *backend.Call, r *protocol.Response) {
+func (p *Pool) observeValue(sent []byte, r *protocol.Response) {
 	p.Figures.Read.Observe(len(r.Value))
 	if len(r.Value) > p.oversized.threshold {
-		p.sawWhole(p.keyOf(c, r), len(r.Value), 1)
+		p.sawWhole(p.keyOf(sent, r), len(r.Value), 1)
 	}
 	if p.detector == nil || len(r.Value) == 0 || p.detector.SkipValue(len(r.Value)) {
 		return
 	}
-	key := p.keyOf(c, r)
+	key := p.keyOf(sent, r)
 	p.detector.RecordValue(hotkey.Hash(key), key, len(r.Value))
 }
 
 // keyOf gives the key that an answer is about. It is valid until the next request is parsed.
-func (p *Pool) keyOf(c *backend.Call, r *protocol.Response) []byte {
+func (p *Pool) keyOf(sent []byte, r *protocol.Response) []byte {
 	if r.Key != nil {
 		return r.Key
 	}
-	if n, err := protocol.ParseRequest(c.Request(), &p.request); err != nil || n == 0 {
+	if n, err := protocol.ParseRequest(sent, &p.request); err != nil || n == 0 {
 		return nil
 	}
 	return p.request.Key

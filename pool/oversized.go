@@ -4,7 +4,6 @@ import (
 	"math"
 	"time"
 
-	"mcproxy/backend"
 	"mcproxy/hotkey"
 	"mcproxy/internal/keybook"
 	"mcproxy/protocol"
@@ -131,11 +130,11 @@ func (p *Pool) SawRefused(key []byte, size int) {
 }
 
 // sawError notes a backend's word that a value is too large for it; the request was noted when it came.
-func (p *Pool) sawError(c *backend.Call, r *protocol.Response) {
+func (p *Pool) sawError(sent []byte, r *protocol.Response) {
 	if string(r.Line) != protocol.TooLarge[:len(protocol.TooLarge)-2] {
 		return
 	}
-	n, err := protocol.ParseRequest(c.Request(), &p.request)
+	n, err := protocol.ParseRequest(sent, &p.request)
 	if err != nil || n == 0 || p.request.ValueLen <= p.oversized.threshold {
 		return
 	}

@@ -13,6 +13,7 @@ import (
 	"mcproxy/internal/tally"
 	"mcproxy/placement"
 	"mcproxy/pool/chunks"
+	"mcproxy/pool/copies"
 	"mcproxy/pool/steps"
 	"mcproxy/protocol"
 )
@@ -29,6 +30,7 @@ type Pool struct {
 	callers   keybook.Callers     // of the keys that are hot or have large values
 	oversized oversized           // keys with long values
 	runner    steps.Runner        // of requests that take several calls
+	replicas  *copies.Replicator  // nil: keys have no copies
 	splitter  *chunks.Splitter    // nil: values are not split
 	detector  *hotkey.Detector    // nil: keys are not watched
 	building  []*fragment         // by backend: of the gathering under construction
@@ -47,6 +49,7 @@ type Figures struct {
 	Fetches   uint64        // gets sent that others could join
 	Joined    uint64        // gets that joined another's fetch
 	Split     SplitFigures
+	Copies    CopyFigures
 }
 
 // New gives loop its own view of a pool. seed, which nobody outside should know, is another for each loop.
@@ -70,6 +73,7 @@ func NewAfter(former *Pool, s *Shared, loop *epoll.Loop, seed uint64) *Pool {
 		p.detector = hotkey.NewDetector(s.Config.HotKeys, seed, loop.Now)
 	}
 	p.Pipelines = backend.Pipelines(s.Backends, former.Pipelines, loop)
+	p.replicas = copies.New(s.copies, &p.runner, copies.Use{Pipelines: p.Pipelines, Rand: p.rand, Figures: &p.Figures.Copies})
 	if s.Config.Split.Enabled {
 		p.runner.Purse = budget.NewPurse(s.Budget, loop)
 		use := chunks.Use{Rand: p.rand, Figures: &p.Figures.Split, Former: former.splitter}
@@ -87,6 +91,9 @@ func (p *Pool) Close() {
 		p.splitter.Close()
 	}
 	p.runner.Purse.Close()
+	if p.replicas != nil {
+		p.replicas.Close()
+	}
 }
 
 // A Requester gets the answers to its exchanges.
@@ -123,12 +130,16 @@ type Exchange struct {
 	// Waits is set by Do: what the client asks later must not be begun before this exchange is finished.
 	Waits        bool
 	quiet, again bool // again: begun a second time
-	away         bool // it was sent to a stand-in: spot is set
-	verb         protocol.Verb
-	op           tally.Op // timed: whose duration it is
-	timed        bool
-	affinity     uint32
-	began        tally.Tick // timed: when it was
+	// Strays is set by Do: the read went to another backend than the key's own, and later requests must not overtake it.
+	Strays   bool
+	changes  bool  // copies of the key may become untrue
+	node     int32 // the key's backend, if changes is set
+	away     bool  // it was sent to a stand-in: spot is set
+	verb     protocol.Verb
+	op       tally.Op // timed: whose duration it is
+	timed    bool
+	affinity uint32
+	began    tally.Tick // timed: when it was
 
 	Held  []byte
 	Kept  *steps.Large
@@ -169,6 +180,13 @@ func (p *Pool) begin(x *Exchange, req *protocol.Request, affinity uint32) {
 	if x.again {
 		x.ahead, x.flags, x.echo = nil, nil, nil
 	}
+	if p.replicas != nil {
+		p.replicas.Used()
+		if p.refuses(x, req) {
+			return
+		}
+	}
+	x.changes, x.Strays = false, false
 	if p.splitter != nil && p.splitter.Take((*asker)(x), req, affinity) || p.share(x, req, affinity) {
 		return
 	}
@@ -183,6 +201,9 @@ func (p *Pool) begin(x *Exchange, req *protocol.Request, affinity uint32) {
 		}
 	}
 	spot := p.Shared.Table.Spot(req.Key)
+	if p.replicas != nil && p.spread(x, req, spot.Node) {
+		return
+	}
 	var err *backend.Error
 	if x.away = spot.Away(); x.away {
 		x.Cold, x.spot = true, spot
@@ -197,32 +218,42 @@ func (p *Pool) begin(x *Exchange, req *protocol.Request, affinity uint32) {
 	}
 }
 
-// Answer takes the backend's answer; it is the client's as it stands, unless the value is in chunks.
+// Answer takes the backend's answer; it is the client's as it stands, unless copies of the item are to be cleared first, or the value is in
+// chunks.
 func (x *Exchange) Answer(c *backend.Call, r *protocol.Response, raw []byte) error {
+	sent := c.Request()
 	if x.away && x.verb.IsWrite() {
-		x.spot.Arrived(x.pool.keyOf(c, r), x.pool.loop.Now)
+		x.spot.Arrived(x.pool.keyOf(sent, r), x.pool.loop.Now)
 	}
+	if x.changes && x.owes(sent, r, raw) {
+		return nil
+	}
+	x.answered(sent, r, raw)
+	return nil
+}
+
+// answered takes the answer to a request as it was sent; sent is nil for a get or gets that was answered elsewhere.
+func (x *Exchange) answered(sent []byte, r *protocol.Response, raw []byte) {
 	if x.pool.reserved(r) {
-		item := x.pool.reservedItem(c, r)
+		item := x.pool.reservedItem(x.verb, sent, r)
 		item.Ahead = x.ahead
 		x.pool.splitter.Get(item, func(l *steps.Large, _ bool) { x.finishLarge(l) })
-		return nil
+		return
 	}
 	if s := x.pool.splitter; s != nil {
 		x.ahead.DropFor(r)
-		if s.LookAgain((*asker)(x), c.Request(), r) {
-			return nil
+		if s.LookAgain((*asker)(x), sent, r) {
+			return
 		}
 		s.WarmPlain(r)
 	}
 	switch {
 	case r.Status == protocol.StatusHit:
-		x.pool.observeValue(&x.call, r)
+		x.pool.observeValue(sent, r)
 	case r.Status == protocol.StatusServerError:
-		x.pool.sawError(&x.call, r)
+		x.pool.sawError(sent, r)
 	}
 	x.pass(r.Status, r.Line, raw)
-	return nil
 }
 
 // pass gives the client a backend's answer.
@@ -258,7 +289,7 @@ func (p *Pool) fail(x *Exchange, req *protocol.Request, err *backend.Error) {
 // appendFailure appends what a client is told about a request of one key that no backend answered.
 func (p *Pool) appendFailure(dst []byte, blunt bool, req *protocol.Request, err *backend.Error) []byte {
 	overloaded := err.Err == backend.ErrOverloaded
-	if p.Shared.Config.OnError == OnErrorMiss && !overloaded && !blunt {
+	if p.Shared.Config.OnError == OnErrorMiss && !overloaded && !blunt && !mustSay(err) {
 		return protocol.AppendMiss(dst, req)
 	}
 	if req.NoReply && !req.Verb.IsMeta() {

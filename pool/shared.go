@@ -10,6 +10,7 @@ import (
 	"mcproxy/internal/keybook"
 	"mcproxy/placement"
 	"mcproxy/pool/chunks"
+	"mcproxy/pool/copies"
 	"mcproxy/ring"
 	"mcproxy/split"
 )
@@ -27,6 +28,7 @@ type Shared struct {
 	mutant  mutant                         // what tests break. Immutable
 	split   chunks.Shared                  // of the splitters
 	hot     atomic.Pointer[keybook.HotSet] // nil: no key is
+	copies  *copies.Shared                 // nil: keys have none. Immutable
 }
 
 // NewShared checks a configuration and prepares its ring and backends; nothing is connected. notify is backend.New's.
@@ -67,6 +69,13 @@ func NewSharedAfter(former *Shared, cfg Config, find func(*BackendConfig) (*back
 		s.Backends = append(s.Backends, b)
 	}
 	s.Table = placement.New(r, s.Backends, cfg.OnDown, cfg.MaxDown)
+	fingerprint, err := Fingerprint(cfg)
+	if err != nil {
+		return nil, err
+	}
+	if cfg.OnDown == placement.OnDownFail { // otherwise proxies do not agree where a key belongs
+		s.copies = copies.NewShared(cfg.Copies, s.Backends, fingerprint)
+	}
 	return s, nil
 }
 

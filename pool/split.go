@@ -5,6 +5,7 @@ import (
 	"mcproxy/internal/budget"
 	"mcproxy/internal/keybook"
 	"mcproxy/pool/chunks"
+	"mcproxy/pool/copies"
 	"mcproxy/pool/steps"
 	"mcproxy/protocol"
 	"mcproxy/split"
@@ -51,15 +52,28 @@ func (p *Pool) reserved(r *protocol.Response) bool {
 }
 
 // reservedItem is the reserved unit r of an answer to a retrieval.
-func (p *Pool) reservedItem(c *backend.Call, r *protocol.Response) chunks.Item {
-	if n, err := protocol.ParseRequest(c.Request(), &p.request); err != nil || n == 0 {
-		panic("pool: a request of our own does not parse: " + string(c.Request()))
+func (p *Pool) reservedItem(verb protocol.Verb, sent []byte, r *protocol.Response) chunks.Item {
+	item := chunks.Item{Key: r.Key, Value: r.Value, Unique: r.Unique, Verb: verb, Readers: 1}
+	if verb == protocol.Gat || verb == protocol.Gats {
+		if n, err := protocol.ParseRequest(sent, &p.request); err != nil || n == 0 {
+			panic("pool: a request of our own does not parse: " + string(sent))
+		}
+		item.Exptime = p.request.Exptime
 	}
-	return chunks.Item{Key: r.Key, Value: r.Value, Unique: r.Unique, Verb: p.request.Verb, Exptime: p.request.Exptime, Readers: 1}
+	return item
 }
 
 // A host is the pool as package chunks sees it.
 type host Pool
+
+// Ask sends a request for a key's item to where it is to be found.
+func (h *host) Ask(o *steps.Op, st *steps.Step, req *protocol.Request) {
+	if h.replicas == nil || !mayChange(req) {
+		o.Ask(st, o.Home(req.Key), req)
+		return
+	}
+	h.replicas.Ask(o, copies.Request{Step: st, Req: req, Node: h.Shared.Ring.Lookup(req.Key)})
+}
 
 // Hot gives the keys that are hot now.
 func (h *host) Hot() *keybook.HotSet { return h.Shared.hot.Load() }

@@ -21,15 +21,17 @@ import (
 // A watcher finds the hot keys of one pool: each window it collects what the workers' detectors saw, decides, and tells the
 // workers. Server.watch's goroutine owns it, but for what is atomic.
 type watcher struct {
-	pool    *pool.Shared
-	index   int
-	merger  hotkey.Merger
-	tracker *hotkey.Tracker
-	hot     []hotkey.Status
-	top     []hotkey.Status
-	keys    []pool.HotKey
-	split   map[uint64]int // the copies of each hot key's value that stands in chunks
-	hottest map[uint64]int // the copies of each key that the workers were told to be hot
+	pool     *pool.Shared
+	index    int
+	merger   hotkey.Merger
+	tracker  *hotkey.Tracker
+	hot      []hotkey.Status
+	top      []hotkey.Status
+	keys     []pool.HotKey
+	copied   map[uint64]int // the copies that each key has
+	promoter *promoter      // nil: keys get no copies
+	split    map[uint64]int // the copies of each hot key's value that stands in chunks
+	hottest  map[uint64]int // the copies of each key that the workers were told to be hot
 
 	drilled           bool // the drill has made keys hot,
 	drilledAt         time.Time
@@ -107,7 +109,11 @@ func newWatchers(pools []*pool.Shared) []*watcher {
 	for i, p := range pools {
 		if !p.Config.HotKeysOff {
 			cfg := p.Config.HotKeys.WithDefaults()
-			all = append(all, &watcher{pool: p, index: i, tracker: hotkey.NewTracker(cfg), split: make(map[uint64]int)})
+			w := &watcher{pool: p, index: i, tracker: hotkey.NewTracker(cfg), split: make(map[uint64]int)}
+			if c := p.Copies(); c != nil {
+				w.promoter = newPromoter(c, cfg)
+			}
+			all = append(all, w)
 		}
 	}
 	return all
@@ -173,6 +179,9 @@ func (s *Server) watch(ctx context.Context, w *watcher) {
 // look takes one window from each worker, and gives them back. It says whether to go on.
 func (s *Server) look(ctx context.Context, w *watcher) bool {
 	clear(w.split)
+	if w.promoter != nil {
+		clear(w.promoter.joined)
+	}
 	var windows []*hotkey.Window
 	var lenders []*worker
 	for _, wk := range s.workers {
@@ -180,6 +189,9 @@ func (s *Server) look(ctx context.Context, w *watcher) bool {
 		see := func() {
 			win = wk.pools[w.index].Freeze(wk.loop.Now)
 			wk.pools[w.index].AddSplit(w.split)
+			if w.promoter != nil {
+				wk.pools[w.index].AddJoined(w.promoter.joined)
+			}
 		}
 		if wk.visit(ctx, see) != nil {
 			return false
@@ -214,7 +226,11 @@ func (s *Server) judge(w *watcher, view *hotkey.View) {
 			w.keys = append(w.keys, pool.HotKey{Hash: w.hot[i].Hash, Copies: w.copies(&w.hot[i])})
 		}
 		w.publish()
+		if w.promoter != nil {
+			w.promoter.update(w.windowEnd(view, w.hot))
+		}
 	}
+	w.copied = w.pool.Copied()
 	next := &HotKeys{
 		Pool: w.pool.Config.Name, At: s.epoch.Add(time.Duration(view.To)), Hidden: w.pool.Config.HideKeys, hot: make(map[string]int),
 		promoted: w.promoted, demoted: w.demoted,
@@ -291,6 +307,21 @@ func (w *watcher) drill() {
 	w.promoted += uint64(len(w.keys))
 	w.drilledAt = time.Now()
 	w.publish()
+	if w.promoter != nil {
+		w.promoter.drill(w.windowEnd(nil, w.top))
+	}
+}
+
+// windowEnd is a window with the keys that it is about; view is nil for a drill.
+func (w *watcher) windowEnd(view *hotkey.View, keys []hotkey.Status) *windowEnd {
+	e := &windowEnd{
+		hot: keys, split: w.split, n: len(w.pool.Backends),
+		home: func(key string) int { return w.pool.Ring.Lookup([]byte(key)) },
+	}
+	if view != nil {
+		e.at, e.seconds = view.To, view.Nanos/float64(time.Second)
+	}
+	return e
 }
 
 // tell counts and logs an event.
@@ -353,6 +384,9 @@ func (w *watcher) action(hash uint64, hot bool) string {
 		if copies > 1 {
 			done = append(done, strconv.Itoa(copies)+" copies")
 		}
+	}
+	if n := w.copied[hash]; n > 0 {
+		done = append(done, fmt.Sprintf("replicated x%d", n))
 	}
 	return strings.Join(done, ", ")
 }

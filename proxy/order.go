@@ -8,13 +8,14 @@ import (
 )
 
 // What a client pipelines takes effect in its order. Requests to one backend are in order on their conn. But a get may share a
-// fetch that was asked before (Exchange.Alone, Exchange.Waits), and a split value takes several calls: then what comes later
-// waits here.
+// fetch that was asked before (Exchange.Alone, Exchange.Waits), a split value takes several calls, and a copy is read from another
+// backend (Exchange.Strays): then what comes later waits here.
 
-// overtakes says whether a request must wait for others of the same client, where values may be split: a write for reads, because a
-// read takes several calls, and the write would be there before the last; and anything for what is unsure. It keeps book of the reads.
+// overtakes says whether a request must wait for others of the same client, where values may be split or copied: a write for reads, because
+// a read takes several calls, or is far away, and the write would be there before the last; and anything for what is unsure. It keeps book
+// of the reads.
 func (s *session) overtakes(req *protocol.Request) bool {
-	if !s.w.splits {
+	if !s.w.splits && s.strays == 0 {
 		return false
 	}
 	if s.reads == 0 {
@@ -88,6 +89,14 @@ func (s *session) do(x *pool.Exchange, req *protocol.Request) {
 	s.starting = nil
 	if x.Waits {
 		s.waits++
+	}
+	if x.Strays {
+		if s.strays == 0 && !s.w.splits { // so that nobody keeps book otherwise
+			s.reading = [4]uint64{}
+		}
+		s.strays++
+		h := hotkey.Hash(req.Key)
+		s.reading[h>>6&3] |= 1 << (h & 63)
 	}
 }
 

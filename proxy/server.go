@@ -143,6 +143,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	t := s.tables.Load()
 	s.keepBackends(t)
 	s.keepTables(t, new(tables))
+	s.keepGuards(t)
 	t.accept(nil)
 	s.watching = s.watchAll(t)
 	s.ready.Store(true)

@@ -57,6 +57,7 @@ type session struct {
 	waits      int            // pending requests that later ones must not overtake
 	starting   *pool.Exchange // the one that its pool is beginning; not among waits yet
 	reads      int            // pending requests that read
+	strays     int            // of them: those that went elsewhere than to their keys' own backends
 	reading    [4]uint64      // a bit for each hash that a pending read's key has, where values may be split
 	unsure     int            // pending requests that may be begun a second time
 	doubted    [4]uint64      // a bit for each hash that a key of theirs has
@@ -301,7 +302,7 @@ func (s *session) begin(req *protocol.Request) {
 	case protocol.FlushAll:
 		x := s.exchange()
 		s.change(x, 0)
-		if s.w.splits { // chunks go on other conns, where they would be there before it
+		if s.w.splits || s.w.copies { // chunks go on other conns, where they would be there before it; copies, to other backends
 			x.Waits = true
 			s.waits++
 		}
@@ -334,11 +335,18 @@ func (s *session) gather(req *protocol.Request) {
 	if req.Verb == protocol.Gat || req.Verb == protocol.Gats {
 		s.change(x, 0)
 	}
+	x.Alone = s.writes > 0
 	g := s.w.gatherer.Begin(x, req)
 	for key, rest := protocol.NextKey(req.Keys); key != nil; key, rest = protocol.NextKey(rest) {
 		g.Add(s.w.poolFor(key), key)
 	}
+	s.starting = x
 	g.Send(s.affinity)
+	s.starting = nil
+	if x.Strays {
+		s.strays++
+		s.reading = [4]uint64{^uint64(0), ^uint64(0), ^uint64(0), ^uint64(0)}
+	}
 }
 
 // stats answers for the pool; without an argument it adds the proxy's own figures, which take a word with every worker.
@@ -398,6 +406,9 @@ func (s *session) Finish(x *pool.Exchange, answer []byte) {
 	}
 	if x.Waits && s.starting != x {
 		s.waits--
+	}
+	if x.Strays && s.starting != x {
+		s.strays--
 	}
 	if x.Reads {
 		s.reads--

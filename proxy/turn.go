@@ -47,6 +47,7 @@ func (s *Server) turnTo(t *tables) {
 	close(all)
 	done.Wait()
 	s.tables.Store(t)
+	s.keepGuards(t)
 }
 
 // views gives the worker's views of the pools of t: those that it has already, and new ones.
@@ -72,6 +73,7 @@ func (w *worker) use(t *tables, views []*pool.Pool) {
 	pool.LinkPools(views)
 	w.loop.Pause = max(0, t.cfg.BatchDelay)
 	w.splits = slices.ContainsFunc(t.pools, func(p *pool.Shared) bool { return p.Config.Split.Enabled })
+	w.copies = slices.ContainsFunc(t.pools, func(p *pool.Shared) bool { return p.Copies() != nil })
 }
 
 // turn goes over to t. What was left of a turn before is over: Reload has waited for that.

@@ -22,6 +22,7 @@ type worker struct {
 	orphans  *orphans
 	gatherer *pool.Gatherer
 	splits   bool             // some pool's values may be split
+	copies   bool             // some pool's keys may have copies
 	request  protocol.Request // what sessions parse into
 
 	sessions  []*session
@@ -189,7 +190,7 @@ func (w *worker) recycle(x *pool.Exchange) {
 	if x.Cold {
 		w.recycleCold(x)
 	}
-	x.To, x.Size, x.Done, x.Alone, x.Waits, x.Reads, x.Unsure = nil, 0, false, false, false, false, false
+	x.To, x.Size, x.Done, x.Alone, x.Waits, x.Reads, x.Unsure, x.Strays = nil, 0, false, false, false, false, false, false
 	if w.free >= keepExchanges {
 		x.Next = nil
 		return

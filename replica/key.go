@@ -79,3 +79,6 @@ func weigh(h Hash, name uint64) uint64 {
 	binary.BigEndian.PutUint64(b[len(h):], name)
 	return xxhash.Sum64(b[:])
 }
+
+// Short is the first half of a hash: the key's xxhash64.
+func (h Hash) Short() uint64 { return binary.BigEndian.Uint64(h[:]) }

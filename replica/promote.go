@@ -12,6 +12,7 @@ const (
 	Unreachable               // a backend that has a copy of it does not answer
 	Disowned                  // no proxy has said for a while that it is hot
 	Mismatched                // proxies with different rings share its home
+	Outgrown                  // it is to have more copies than it has
 	SwitchedOff               // a new configuration replicates it no more
 )
 
@@ -27,6 +28,8 @@ func (r Reason) String() string {
 		return "disowned"
 	case Mismatched:
 		return "mismatched"
+	case Outgrown:
+		return "outgrown"
 	case SwitchedOff:
 		return "switched_off"
 	}

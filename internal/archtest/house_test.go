@@ -78,12 +78,19 @@ var house = []archtest.Row{
 		May:     []string{"protocol", "hotkey", "split", "internal/epoll", "internal/keybook", "internal/tally", "backend", "pool/steps"},
 		Never:   dataPath,
 	},
+	// Copies of hot keys: what package replica asks for, done. It needs a pool's conns and nothing else of it.
+	{
+		Package: "pool/copies",
+		May:     []string{"protocol", "hotkey", "replica", "internal/epoll", "backend", "pool/steps"},
+		Uses:    []string{"github.com/cespare/xxhash/v2"},
+		Never:   dataPath,
+	},
 	// One pool as a worker sees it: placement, hot keys, what a failure answers.
 	{
 		Package: "pool",
 		May: []string{
 			"protocol", "ring", "hotkey", "split", "replica", "internal/buffer", "internal/epoll", "internal/budget", "internal/keybook",
-			"internal/tally", "internal/statlines", "backend", "placement", "pool/steps", "pool/chunks",
+			"internal/tally", "internal/statlines", "backend", "placement", "pool/steps", "pool/chunks", "pool/copies",
 		},
 		Uses:  []string{"github.com/cespare/xxhash/v2"},
 		Never: dataPath,
@@ -102,7 +109,7 @@ var house = []archtest.Row{
 	// proxy.toml to validated values. Package backend for the options that pool.Config is made of.
 	{
 		Package: "config",
-		May:     []string{"proxy", "pool", "placement", "ring", "hotkey", "split", "backend"},
+		May:     []string{"proxy", "pool", "pool/copies", "placement", "ring", "hotkey", "split", "replica", "backend"},
 		Uses:    []string{"github.com/BurntSushi/toml"},
 		Never:   []string{"net/http", "flag", "os/signal", "os/exec", "log", "syscall"},
 	},

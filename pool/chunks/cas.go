@@ -79,7 +79,7 @@ func (s *Splitter) LookAgain(x Client, sent []byte, r *protocol.Response) bool {
 	status := r.Status
 	s.runner.Run(x.Affinity(), func(o *steps.Op) {
 		var st steps.Step
-		if o.Ask(&st, o.Home(req.Key), gets(req.Key)); st.Err != nil { // nobody knows whether it was refused with reason
+		if s.host.Ask(o, &st, gets(req.Key)); st.Err != nil { // nobody knows whether it was refused with reason
 			s.spoil(o, req.Key)
 			x.Fail(req, st.Err)
 			return
@@ -104,18 +104,18 @@ func (s *Splitter) LookAgain(x Client, sent []byte, r *protocol.Response) bool {
 func (s *Splitter) compare(o *steps.Op, req *protocol.Request, it *opened, st *steps.Step) {
 	for range 4 {
 		now, _ := knownBy(req, it)
-		o.Ask(st, o.Home(req.Key), now)
+		s.host.Ask(o, st, now)
 		if st.Err != nil || st.Status != protocol.StatusExists || compared(req) == 0 {
 			return
 		}
 		var again steps.Step
-		if o.Ask(&again, o.Home(req.Key), gets(req.Key)); again.Err != nil { // nobody knows whether it was refused with reason
+		if s.host.Ask(o, &again, gets(req.Key)); again.Err != nil { // nobody knows whether it was refused with reason
 			s.spoil(o, req.Key)
 			st.Err = again.Err
 			return
 		}
 		if again.Status == protocol.StatusMiss { // gone since: the backend says so in its words
-			o.Ask(st, o.Home(req.Key), req)
+			s.host.Ask(o, st, req)
 			return
 		}
 		next, found := s.open(&again)
@@ -140,7 +140,7 @@ func (s *Splitter) lookFirst(x Client, req *protocol.Request, affinity uint32) b
 	req = owned(req)
 	s.runner.Run(affinity, func(o *steps.Op) {
 		var st steps.Step
-		o.Ask(&st, o.Home(req.Key), gets(req.Key))
+		s.host.Ask(o, &st, gets(req.Key))
 		again := req
 		if it, found := s.open(&st); found {
 			again, _ = knownBy(req, &it)
@@ -164,7 +164,7 @@ func (s *Splitter) invalidate(x Client, req *protocol.Request, affinity uint32) 
 		final := req
 		for range 64 {
 			var st steps.Step
-			o.Ask(&st, o.Home(req.Key), gets(req.Key))
+			s.host.Ask(o, &st, gets(req.Key))
 			it, found := s.open(&st)
 			if !found || it.Kind != split.Split {
 				break
@@ -175,7 +175,7 @@ func (s *Splitter) invalidate(x Client, req *protocol.Request, affinity uint32) 
 				break
 			}
 			probe := comparing(req, math.MaxUint64)
-			if o.Ask(&st, o.Home(req.Key), probe); st.Status != protocol.StatusExists {
+			if s.host.Ask(o, &st, probe); st.Status != protocol.StatusExists {
 				break // its flags are not to the backend's taste
 			}
 			if longer { // the chunks first

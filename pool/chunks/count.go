@@ -20,7 +20,7 @@ func (s *Splitter) count(x Client, req *protocol.Request, affinity uint32) bool 
 	req = owned(req)
 	s.runner.Run(affinity, func(o *steps.Op) {
 		var st steps.Step
-		o.Ask(&st, o.Home(req.Key), req)
+		s.host.Ask(o, &st, req)
 		if n, counted := s.countHere(o, req, delta{n: req.Delta, decr: req.Verb == protocol.Decr}, &st); counted {
 			st.Status, st.Line = protocol.StatusNumber, appendUint(st.Line[:0], n)
 		}
@@ -38,7 +38,7 @@ func (s *Splitter) countMeta(x Client, req *protocol.Request, affinity uint32) b
 	req = owned(req)
 	s.runner.Run(affinity, func(o *steps.Op) {
 		var st steps.Step
-		o.Ask(&st, o.Home(req.Key), req)
+		s.host.Ask(o, &st, req)
 		if n, counted := s.countHere(o, req, deltaOf(req), &st); counted {
 			s.tellNumber(o, req, n, &st)
 		}
@@ -61,7 +61,7 @@ func (s *Splitter) countHere(o *steps.Op, req *protocol.Request, d delta, st *st
 			return 0, false
 		}
 		var before steps.Step
-		o.Ask(&before, o.Home(req.Key), gets(req.Key))
+		s.host.Ask(o, &before, gets(req.Key))
 		it, found := s.open(&before)
 		if !found || it.Kind == split.Plain {
 			return 0, false
@@ -138,7 +138,7 @@ func (s *Splitter) tellNumber(o *steps.Op, req *protocol.Request, n uint64, st *
 			flags = append(append(flags, tok...), ' ')
 		}
 	}
-	o.Ask(st, o.Home(req.Key), &protocol.Request{Verb: protocol.MetaGet, Key: req.Key, RawKey: req.RawKey, MetaFlags: flags, ValueLen: -1})
+	s.host.Ask(o, st, &protocol.Request{Verb: protocol.MetaGet, Key: req.Key, RawKey: req.RawKey, MetaFlags: flags, ValueLen: -1})
 	if after, found := bytes.CutPrefix(st.Line, []byte("HD")); found && protocol.HasFlag(req.MetaFlags, 'v') {
 		st.Status, st.Value = protocol.StatusHit, appendUint(nil, n)
 		st.Line = append(strconv.AppendInt([]byte("VA "), int64(len(st.Value)), 10), after...)

@@ -29,7 +29,7 @@ func (s *Splitter) extend(x Client, req *protocol.Request, affinity uint32) {
 	s.runner.Run(affinity, func(o *steps.Op) {
 		var before, st steps.Step
 		for range 64 {
-			o.Ask(&before, o.Home(req.Key), gets(req.Key))
+			s.host.Ask(o, &before, gets(req.Key))
 			if before.Err != nil {
 				s.spoil(o, req.Key)
 				x.Fail(req, before.Err)
@@ -124,7 +124,7 @@ func (s *Splitter) extendAtHome(o *steps.Op, req *protocol.Request, more []byte,
 	if unique != 0 && compares(flags) == 0 {
 		flags = appendUint(append(without(flags, 'C'), 'C'), unique)
 	}
-	o.Ask(st, o.Home(req.Key), &protocol.Request{
+	s.host.Ask(o, st, &protocol.Request{
 		Verb: protocol.MetaSet, Key: req.Key, RawKey: rawKey(req), MetaFlags: flags, NoReply: req.NoReply, // q is left out
 		ValueLen: len(more), Value: more,
 	})
@@ -199,7 +199,7 @@ func (s *Splitter) swap(o *steps.Op, req *protocol.Request, c change, st *steps.
 		swap.NoReply = req.NoReply
 		swap.Verb, swap.RawKey, swap.MetaFlags = protocol.MetaSet, rawKey(req), swapFlags(req.MetaFlags, client, exptime, it.unique)
 	}
-	o.Ask(st, o.Home(req.Key), swap)
+	s.host.Ask(o, st, swap)
 	stored := st.Err == nil && (st.Status == protocol.StatusStored || st.Status == protocol.StatusOK)
 	switch {
 	case stored && it.Kind == split.Split:
@@ -231,7 +231,7 @@ func (s *Splitter) life(o *steps.Op, key []byte) (l life, ok bool) {
 		return l, ok
 	}
 	var st steps.Step
-	o.Ask(&st, o.Home(key), &protocol.Request{Verb: protocol.MetaGet, Key: key, RawKey: key, MetaFlags: []byte("t"), ValueLen: -1})
+	s.host.Ask(o, &st, &protocol.Request{Verb: protocol.MetaGet, Key: key, RawKey: key, MetaFlags: []byte("t"), ValueLen: -1})
 	if st.Err != nil || st.Status != protocol.StatusOK || !bytes.HasPrefix(st.Line, []byte("HD t-1")) {
 		l.exptime = 1
 	}
@@ -241,7 +241,7 @@ func (s *Splitter) life(o *steps.Op, key []byte) (l life, ok bool) {
 // glance is life without the mg: of what has no end, or one second left, it says that it has no end.
 func (s *Splitter) glance(o *steps.Op, key []byte) (l life, ok bool) {
 	var st steps.Step
-	o.Ask(&st, o.Home(key), &protocol.Request{Verb: protocol.MetaDebug, Key: key, RawKey: key, ValueLen: -1})
+	s.host.Ask(o, &st, &protocol.Request{Verb: protocol.MetaDebug, Key: key, RawKey: key, ValueLen: -1})
 	if o.Why = st.Err; st.Err != nil || st.Status != protocol.StatusOK {
 		return l, false
 	}

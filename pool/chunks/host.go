@@ -9,6 +9,9 @@ import (
 
 // A Host is the pool that a Splitter works for, as its worker sees it.
 type Host interface {
+	// Ask sends a request for a key's item to that backend, and waits until it has been carried out: copies that the item may have
+	// elsewhere are true then.
+	Ask(o *steps.Op, st *steps.Step, req *protocol.Request)
 	// Hot gives the keys that are hot now.
 	Hot() *keybook.HotSet
 	// Count counts what a client was told of keys, where it is not by Fail or Pass.

@@ -30,7 +30,7 @@ func (s *Splitter) metaGet(x Client, req *protocol.Request, affinity uint32) boo
 			early = s.ReadAhead(req.Key, affinity)
 		}
 		var st steps.Step
-		o.Ask(&st, o.Home(req.Key), &ask)
+		s.host.Ask(o, &st, &ask)
 		if st.Err != nil || st.Status != protocol.StatusHit {
 			early.Drop()
 			if st.Err == nil {

@@ -128,7 +128,7 @@ func (f *fetching) copies(round int) {
 		}
 		asks = append(asks, chunkStep{f: f, index: i, server: server})
 		st := &asks[len(asks)-1]
-		if f.o.SendFor(st, &st.Step, f.s.bulk[server], req) {
+		if f.o.SendFor(st, &st.Step, f.s.bulk[server], req, steps.Way{}) {
 			f.s.flight[server] += f.m.Size(i)
 		}
 	}
@@ -201,7 +201,7 @@ func (s *Splitter) resolveFrom(o *steps.Op, key []byte, it opened, touch *int32,
 		}
 		s.figures.Retried++
 		var again steps.Step
-		o.Ask(&again, o.Home(key), gets(key))
+		s.host.Ask(o, &again, gets(key))
 		next, ok := s.open(&again)
 		if !ok {
 			return item, false
@@ -220,7 +220,7 @@ func (s *Splitter) resolveFrom(o *steps.Op, key []byte, it opened, touch *int32,
 func (s *Splitter) unlink(o *steps.Op, key []byte, unique uint64) {
 	flags := appendUint([]byte("C"), unique)
 	var st steps.Step
-	o.Ask(&st, o.Home(key), &protocol.Request{Verb: protocol.MetaDelete, Key: key, RawKey: key, MetaFlags: flags, ValueLen: -1})
+	s.host.Ask(o, &st, &protocol.Request{Verb: protocol.MetaDelete, Key: key, RawKey: key, MetaFlags: flags, ValueLen: -1})
 }
 
 // lost is the answer to a retrieval whose value cannot be had.

@@ -89,7 +89,7 @@ func (s *Splitter) spread(key []byte) {
 // rewrite reads an item and swaps it for a manifest. It gives that and its cas number, if that is done.
 func (s *Splitter) rewrite(o *steps.Op, key []byte) (m split.Manifest, unique uint64, done bool) {
 	var st steps.Step
-	o.Ask(&st, o.Home(key), &protocol.Request{
+	s.host.Ask(o, &st, &protocol.Request{
 		Verb: protocol.MetaGet, Key: key, RawKey: key, MetaFlags: []byte(split.LineFlags), ValueLen: -1,
 	})
 	if st.Err != nil || st.Status != protocol.StatusHit {
@@ -98,7 +98,7 @@ func (s *Splitter) rewrite(o *steps.Op, key []byte) (m split.Manifest, unique ui
 	seen, ok := split.ReadLine(st.Line)
 	if seen.Won { // the token was for a client
 		var back steps.Step
-		o.Ask(&back, o.Home(key), &protocol.Request{
+		s.host.Ask(o, &back, &protocol.Request{
 			Verb: protocol.MetaDelete, Key: key, RawKey: key, MetaFlags: appendUint([]byte("I C"), seen.Unique), ValueLen: -1,
 		})
 	}
@@ -156,7 +156,7 @@ func (s *Splitter) place(o *steps.Op, key []byte, m *split.Manifest, exptime int
 	value := m.Append(nil)
 	flags := strconv.AppendInt(append(appendUint([]byte("F"), uint64(split.ReservedFlags)), " T"...), int64(exptime), 10)
 	var st steps.Step
-	o.Ask(&st, o.Home(key), &protocol.Request{
+	s.host.Ask(o, &st, &protocol.Request{
 		Verb: protocol.MetaSet, Key: key, RawKey: key, MetaFlags: append(appendUint(append(flags, " C"...), unique), " c"...),
 		ValueLen: len(value), Value: value,
 	})

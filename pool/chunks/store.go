@@ -147,7 +147,7 @@ func (s *Splitter) notStored(o *steps.Op, x Client, req *protocol.Request, why *
 // now has it in its journal.
 func (s *Splitter) spoil(o *steps.Op, key []byte) {
 	var st steps.Step
-	o.Ask(&st, o.Home(key), &protocol.Request{Verb: protocol.Delete, Key: key, ValueLen: -1})
+	s.host.Ask(o, &st, &protocol.Request{Verb: protocol.Delete, Key: key, ValueLen: -1})
 }
 
 // replaces carries out a small write or a delete of a key whose value was split: its chunks go when the new state stands. It
@@ -171,8 +171,7 @@ func (s *Splitter) replaces(x Client, req *protocol.Request, affinity uint32) bo
 		final := *req
 		final.Value = value
 		o.Send(&before, home, gets(req.Key))
-		o.Send(&st, home, &final)
-		o.Wait()
+		s.host.Ask(o, &st, &final)
 		old, known := s.open(&before)
 		if _, ok := knownBy(&final, &old); ok && st.Err == nil && st.Status == protocol.StatusExists {
 			s.compare(o, &final, &old, &st)
@@ -212,7 +211,7 @@ func (s *Splitter) touch(x Client, req *protocol.Request, affinity uint32) {
 func (s *Splitter) touchItem(o *steps.Op, key []byte, exptime int32, st *steps.Step) {
 	gat := gets(key)
 	gat.Verb, gat.Exptime = protocol.Gats, exptime
-	o.Ask(st, o.Home(key), gat)
+	s.host.Ask(o, st, gat)
 	if it, ok := s.open(st); ok && it.Kind == split.Split {
 		s.touchChunks(o, &it.Manifest, exptime)
 	}

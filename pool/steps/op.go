@@ -89,26 +89,37 @@ func (o *Op) Home(key []byte) *backend.Pipeline {
 
 // Send sends a step's request over pl; the answer is not there until Wait returns.
 func (o *Op) Send(s *Step, pl *backend.Pipeline, req *protocol.Request) {
-	o.SendFor(s, s, pl, req)
+	o.SendFor(s, s, pl, req, Way{})
 }
 
 // SendFor is Send where another than the step hears of its call first. It passes Fail on to the step, and Answer or the last unit's end
 // (Ended). It says whether the request was sent; if not, the owner hears nothing.
-func (o *Op) SendFor(owner backend.Completer, s *Step, pl *backend.Pipeline, req *protocol.Request) bool {
+func (o *Op) SendFor(owner backend.Completer, s *Step, pl *backend.Pipeline, req *protocol.Request, way Way) bool {
 	*s = Step{o: o, Line: s.Line[:0], Value: s.Value[:0]}
-	s.call.Owner = owner
+	s.call.Owner, s.call.Care = owner, way.Care
 	if o.spot.Away() && pl == o.home {
 		if s.Err = o.runner.Places.Leave(o.spot, req); s.Err != nil {
 			return false
 		}
 		s.away = req.Verb.IsWrite()
 	}
-	if err := pl.SendBy(&s.call, req, o.Affinity, min(pl.Deadline(), o.Deadline)); err != nil {
-		s.Err = err
+	by := min(pl.Deadline(), o.Deadline)
+	if way.Conn != 0 {
+		s.Err = pl.SendOn(way.Conn, &s.call, req, by)
+	} else {
+		s.Err = pl.SendBy(&s.call, req, o.Affinity, by)
+	}
+	if s.Err != nil {
 		return false
 	}
 	o.open++
 	return true
+}
+
+// A Way says how a step is sent; the zero Way is that of a client's request.
+type Way struct {
+	Care backend.Care
+	Conn uint64 // the ConnID of the conn that it must go on; 0: any
 }
 
 // Wait returns when every step that was sent has ended, and all that was expected.

@@ -1,0 +1,46 @@
+package copies
+
+import "mcproxy/replica"
+
+// Figures count what a worker did for copies.
+type Figures struct {
+	Read     uint64 // reads answered by a copy
+	Missed   uint64 // reads that found no copy where they looked, and went home
+	Lost     uint64 // reads whose copy's backend did not answer in time, and went home
+	Fills    uint64 // copies written
+	Settled  uint64 // writes that were acknowledged when copies had been cleared, or the guard asked
+	Asked    uint64 // of them: the guard was asked
+	Clears   uint64 // copies cleared, or found cleared
+	Locks    uint64 // lock sets entered
+	Refused  uint64 // writes not acknowledged, because a copy could not be cleared or locked
+	Polls    uint64 // guards asked for
+	Unheard  uint64 // of them: not answered
+	Steps    uint64 // guards stored
+	Cleaned  uint64 // keys whose old copies were deleted before they got new ones
+	Promoted uint64 // keys that got copies, by a step of this process
+	Demoted  [Reasons]uint64
+}
+
+// Reasons are how many reasons there are for a demotion.
+const Reasons = int(replica.SwitchedOff) + 1
+
+// Add adds another worker's figures.
+func (f *Figures) Add(o *Figures) {
+	f.Read += o.Read
+	f.Missed += o.Missed
+	f.Lost += o.Lost
+	f.Fills += o.Fills
+	f.Settled += o.Settled
+	f.Asked += o.Asked
+	f.Clears += o.Clears
+	f.Locks += o.Locks
+	f.Refused += o.Refused
+	f.Polls += o.Polls
+	f.Unheard += o.Unheard
+	f.Steps += o.Steps
+	f.Cleaned += o.Cleaned
+	f.Promoted += o.Promoted
+	for i, n := range o.Demoted {
+		f.Demoted[i] += n
+	}
+}
