@@ -18,6 +18,7 @@ import (
 	"mcproxy/hotkey"
 	"mcproxy/placement"
 	"mcproxy/pool"
+	"mcproxy/pool/copies"
 	"mcproxy/proxy"
 	"mcproxy/ring"
 )
@@ -103,6 +104,7 @@ func TestParseEveryKey(t *testing.T) {
 					HideKeys:      true,
 					HotDrill:      100 * time.Millisecond,
 					Split:         pool.SplitConfig{Enabled: true, Threshold: 100 << 10, Chunk: 10_000, Copies: 2, MaxValue: 8 << 20},
+					Copies:        pool.CopyConfig{Mode: copies.Strict, Max: 3},
 					HotKeys: hotkey.Config{
 						Tau: 0.1, Window: int64(500 * time.Millisecond), Cool: int64(90 * time.Second), Top: 7, MinRate: 12.5, Ignore: []string{"_lock", "tokens/"},
 					},

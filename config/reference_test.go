@@ -75,7 +75,7 @@ func TestExampleHasEveryKey(t *testing.T) {
 			want = `(?m)^\[` + key + `\]`
 		case "pools":
 			want = `(?m)^\[pools\.`
-		case "coalesce", "hotkeys", "split":
+		case "coalesce", "hotkeys", "split", "replicas":
 			want = `(?m)^#?\[pools\.[a-z]+\.` + key + `\]`
 		case "name", "weight": // in an inline table
 			want = `[{ ,]` + key + ` = `

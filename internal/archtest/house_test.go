@@ -101,7 +101,7 @@ var house = []archtest.Row{
 		Package: "proxy",
 		May: []string{
 			"protocol", "ring", "hotkey", "split", "replica", "internal/buffer", "internal/epoll", "internal/budget", "internal/tally",
-			"internal/statlines", "backend", "pool",
+			"internal/statlines", "backend", "pool", "pool/copies",
 		},
 		Uses:  []string{"golang.org/x/sys/unix", "go.uber.org/zap"},
 		Never: dataPath,
