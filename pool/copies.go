@@ -110,11 +110,8 @@ func (x *Exchange) owes(sent []byte, r *protocol.Response, raw []byte) bool {
 	}
 	line, answer := bytes.Clone(sent), bytes.Clone(raw)
 	p.runner.RunBy(x.affinity, p.loop.Now+int64(p.Shared.timeout), func(o *steps.Op) {
-		req := new(protocol.Request)
-		if _, err := protocol.ParseRequest(line, req); err != nil {
-			panic("pool: a request that was parsed does not parse")
-		}
-		if err := p.replicas.Settle(o, node, req.Key); err != nil {
+		if err := p.replicas.SettleRequest(o, node, line); err != nil {
+			req := copies.Parse(line)
 			req.NoReply = x.quiet
 			p.fail(x, req, err)
 			return

@@ -18,7 +18,7 @@ const (
 	DoLockDelete               // md c C<cas>: only on conn Conn
 	DoGuardAdd                 // ms G ME F<flags>
 	DoGuardStore               // ms G C<cas> F<flags> T<ttl>: only on conn Conn
-	doOverwrite                // a mutant's: ms c, with the value that the client wrote
+	DoOverwrite                // a mutant's: ms c, with the value that the client wrote
 )
 
 // Home as an Ask's host is the key's home; the copies' hosts are 0..MaxCopies-1, places in what AppendHosts gives.
@@ -71,7 +71,7 @@ func (r *Rules) Changes(verb protocol.Verb, status protocol.Status) bool {
 	case protocol.StatusNotStored, protocol.StatusExists:
 		return false
 	case protocol.StatusNotFound:
-		return (verb == protocol.Delete || verb == protocol.MetaDelete) && r.mutant != trustsNotFound
+		return (verb == protocol.Delete || verb == protocol.MetaDelete) && r.Mutant != TrustsNotFound
 	case protocol.StatusMiss: // gat, and mg with T: nothing was touched
 		return false
 	}

@@ -5,33 +5,8 @@ import (
 	"slices"
 )
 
-// A Mutant is a rule broken on purpose.
-type Mutant = mutant
-
-// The mutants.
-const (
-	NoMutant       = noMutant
-	TrustsStart    = trustsStart
-	SkipsPrep      = skipsPrep
-	SkipsDrain     = skipsDrain
-	SkipsRecov     = skipsRecov
-	SkipsClean     = skipsClean
-	CleansEarly    = cleansEarly
-	SkipsWait      = skipsWait
-	FillsBlindly   = fillsBlindly
-	FillsAnywhere  = fillsAnywhere
-	UpdatesCopies  = updatesCopies
-	IgnoresLoss    = ignoresLoss
-	DatesByAnswer  = datesByAnswer
-	TrustsNotFound = trustsNotFound
-	LeavesLocks    = leavesLocks
-	LocksAlone     = locksAlone
-
-	DoOverwrite = doOverwrite
-)
-
 // SetMutant breaks a rule.
-func (r *Rules) SetMutant(m Mutant) { r.mutant = m }
+func (r *Rules) SetMutant(m Mutant) { r.Mutant = m }
 
 // Machines are explored by value: an explorer copies one, gives the copy an answer, and asks what it has become.
 

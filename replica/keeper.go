@@ -58,7 +58,7 @@ func (k *Keeper) Sight() *Sight { s := k.sight; return &s }
 // known becomes old by itself.
 func (k *Keeper) Polled(ans *Answer, sent, now int64) {
 	k.spent = true
-	if k.rules.mutant == datesByAnswer {
+	if k.rules.Mutant == DatesByAnswer {
 		sent = now
 	}
 	s, ok := SeenIn(ans, sent)
@@ -141,7 +141,7 @@ func (k *Keeper) wanted(h Hash) *want {
 
 // waited says whether what was first shown at since has been there for T'. Then nobody relies any more on what was before.
 func (k *Keeper) waited(since, now int64) bool {
-	return now-since >= k.rules.Wait || k.rules.mutant == skipsWait
+	return now-since >= k.rules.Wait || k.rules.Mutant == SkipsWait
 }
 
 // Cleaned takes the end of a Clean step: ok if every host confirmed. If not, the key is demoted.

@@ -22,7 +22,7 @@ func (w *Write) lock(a *Ask, ans *Answer) {
 		next.Do, next.Value = DoLockAdd, locks(nil).with(nil, w.id)
 	default:
 		set := lockSet(ans.Value)
-		if w.rules.mutant == locksAlone {
+		if w.rules.Mutant == LocksAlone {
 			set = nil
 		}
 		if set.len() >= MaxLocks {

@@ -111,10 +111,10 @@ func (r *Read) fill(ans *Answer) {
 		f.TTL = min(ans.TTL-1, copyTTL)
 	}
 	f.Value = c.Append(make([]byte, 0, CopyOverhead(r.target.Key)+len(ans.Value)), r.target.Key)
-	switch r.rules.mutant {
-	case fillsBlindly:
+	switch r.rules.Mutant {
+	case FillsBlindly:
 		f.CAS, f.Conn = 0, 0
-	case fillsAnywhere:
+	case FillsAnywhere:
 		f.Conn = 0
 	}
 	r.script.ask(f)

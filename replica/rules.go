@@ -59,7 +59,8 @@ type Rules struct {
 	// MaxValue is the longest value in bytes that is copied; 256 KiB.
 	MaxValue int
 
-	mutant mutant
+	// Mutant is for tests alone.
+	Mutant Mutant
 }
 
 // ErrRules says that Rules are out of bounds.
@@ -94,24 +95,25 @@ func (r Rules) Validate() error {
 	return nil
 }
 
-// A mutant is a rule broken on purpose, so that tests can show that they would notice. There is none but in tests.
-type mutant uint8
+// A Mutant is a rule broken on purpose, so that tests can show that they would notice. There is none but in tests.
+type Mutant uint8
 
+// The mutants.
 const (
-	noMutant       mutant = iota
-	trustsStart           // what was known when a write began is not checked again when it ends
-	skipsPrep             // a key becomes active at once
-	skipsDrain            // an active key becomes none at once
-	skipsRecov            // a guard that was lost comes back as if it had never been away
-	skipsClean            // copies of an earlier activation are left
-	cleansEarly           // copies are deleted before the wait, not after it
-	skipsWait             // phases follow each other at once
-	fillsBlindly          // a fill is a plain set
-	fillsAnywhere         // a fill is sent on whatever conn there is
-	updatesCopies         // copies get the new value instead of being deleted
-	ignoresLoss           // a guard that is missing or recovering is not feared
-	datesByAnswer         // what a guard said holds from when its answer came
-	trustsNotFound        // a delete that found nothing clears nothing
-	leavesLocks           // strict: locks stand before the write, and nothing is cleared after it
-	locksAlone            // strict: a lock has one owner, the last who asked
+	NoMutant       Mutant = iota
+	TrustsStart           // what was known when a write began is not checked again when it ends
+	SkipsPrep             // a key becomes active at once
+	SkipsDrain            // an active key becomes none at once
+	SkipsRecov            // a guard that was lost comes back as if it had never been away
+	SkipsClean            // copies of an earlier activation are left
+	CleansEarly           // copies are deleted before the wait, not after it
+	SkipsWait             // phases follow each other at once
+	FillsBlindly          // a fill is a plain set
+	FillsAnywhere         // a fill is sent on whatever conn there is
+	UpdatesCopies         // copies get the new value instead of being deleted
+	IgnoresLoss           // a guard that is missing or recovering is not feared
+	DatesByAnswer         // what a guard said holds from when its answer came
+	TrustsNotFound        // a delete that found nothing clears nothing
+	LeavesLocks           // strict: locks stand before the write, and nothing is cleared after it
+	LocksAlone            // strict: a lock has one owner, the last who asked
 )

@@ -78,7 +78,7 @@ func (s *Sight) Look(r *Rules, h Hash, now int64) View {
 		return v
 	}
 	if s.Kind != Readable || s.Guard.State == Recov {
-		if r.mutant == ignoresLoss {
+		if r.Mutant == IgnoresLoss {
 			v.Phase = None
 		}
 		return v

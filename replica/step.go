@@ -38,7 +38,7 @@ func (k *Keeper) Next(epoch Epoch, incarnation uint32, now int64) Step {
 	switch k.sight.Kind {
 	case Lost:
 		// Invariant 6: a guard that vanished comes back only through Recov.
-		if k.rules.mutant == skipsRecov {
+		if k.rules.Mutant == SkipsRecov {
 			recov.State = Normal
 		}
 		k.spent = true
@@ -98,7 +98,7 @@ func (k *Keeper) next(epoch Epoch, now int64) Step {
 	for _, w := range k.wants {
 		if _, found := old.find(w.hash); !found && w.copies > 0 && g.State == Normal && len(g.Keys) < MaxKeys {
 			e := Entry{Hash: w.hash, Mark: epoch.mark(), Phase: Prep, Copies: w.copies}
-			if k.rules.mutant == skipsPrep {
+			if k.rules.Mutant == SkipsPrep {
 				e.Phase = Active
 			}
 			changes = append(changes, Change{Hash: e.Hash, To: e.Phase, Copies: e.Copies})
@@ -130,9 +130,9 @@ func (k *Keeper) after(i int, state State, now int64) (Phase, Reason) {
 	switch {
 	case e.Phase == Prep && unwanted:
 		return None, why
-	case e.Phase == Prep && k.waited(s.since, now) && (s.cleaned || k.rules.mutant == skipsClean):
+	case e.Phase == Prep && k.waited(s.since, now) && (s.cleaned || k.rules.Mutant == SkipsClean):
 		return Active, 0
-	case e.Phase == Active && unwanted && k.rules.mutant == skipsDrain:
+	case e.Phase == Active && unwanted && k.rules.Mutant == SkipsDrain:
 		return None, why
 	case e.Phase == Active && unwanted:
 		return Drain, why
@@ -158,7 +158,7 @@ func (k *Keeper) disowned(i int, now int64) bool {
 // clean is the step that deletes what an earlier activation left of a key that waits in Prep. Invariant 3: that is after the
 // wait, when every write that may clear nothing has ended, and before the key becomes active.
 func (k *Keeper) clean(now int64) (Step, bool) {
-	if k.rules.mutant == skipsClean || k.sight.Foreign(k.rules) {
+	if k.rules.Mutant == SkipsClean || k.sight.Foreign(k.rules) {
 		return Step{}, false
 	}
 	for i := range k.sight.Guard.Keys {
@@ -166,7 +166,7 @@ func (k *Keeper) clean(now int64) (Step, bool) {
 		if w := k.wanted(e.Hash); e.Phase != Prep || s.cleaned || w != nil && w.copies == 0 {
 			continue
 		}
-		if k.waited(s.since, now) || k.rules.mutant == cleansEarly {
+		if k.waited(s.since, now) || k.rules.Mutant == CleansEarly {
 			return Step{Deed: Clean, Hash: e.Hash, Copies: e.Copies, Mark: e.Mark}, true
 		}
 	}

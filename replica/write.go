@@ -238,7 +238,7 @@ func (w *Write) leave(o Outcome) {
 
 // settle acknowledges the write if nobody can read a copy that is older, and else does what is missing for it.
 func (w *Write) settle(now int64) {
-	if w.rules.mutant == leavesLocks && w.locked != 0 {
+	if w.rules.Mutant == LeavesLocks && w.locked != 0 {
 		w.end(Acked)
 		return
 	}
@@ -268,13 +268,13 @@ func (w *Write) settle(now int64) {
 // the home's answer, or on none, because every host is clear. So a copy that is put up by those who know more than it is made of
 // what the home has after the write.
 func (w *Write) known(now int64) bool {
-	return w.view.Fresh(now) || w.asked || w.target.Hosts > 0 && w.cleared == w.all() || w.rules.mutant == trustsStart
+	return w.view.Fresh(now) || w.asked || w.target.Hosts > 0 && w.cleared == w.all() || w.rules.Mutant == TrustsStart
 }
 
 func (w *Write) clearing() Do {
 	switch {
-	case w.rules.mutant == updatesCopies && w.script.stage == clearing:
-		return doOverwrite
+	case w.rules.Mutant == UpdatesCopies && w.script.stage == clearing:
+		return DoOverwrite
 	case w.rules.Mode == Strict:
 		return DoLockRead
 	}

@@ -1,6 +1,7 @@
 package simnet
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 	"strconv"
@@ -10,7 +11,8 @@ import (
 )
 
 // Memory is what a simulated memcached holds, and how it answers. It knows what the simulations use: the classic commands, `version`,
-// and of the meta commands mg, ms, md and me with the flags that say what the others do (v f s t c k O T, F T M C c, C).
+// and of the meta commands mg, ms, md and me with the flags that say what the others do, and those that give leases (v f s t c k O T N, F T M C c,
+// C).
 type Memory struct {
 	items map[string]item
 	keys  []string // of items, in the order in which they came
@@ -23,6 +25,7 @@ type item struct {
 	value   string
 	unique  uint64
 	expires int64 // second from which on it is gone; 0: never
+	token   bool  // somebody has won the right to fill it
 }
 
 // NewMemory gives an empty one.
@@ -223,11 +226,14 @@ func (m *Memory) meta(req *protocol.Request) []byte {
 	old, found := m.find(req.Key)
 	it := item{value: string(req.Value)}
 	mode, lifetime, unique := byte('S'), false, uint64(0)
+	vivify := int64(-1) // the seconds that what mg makes lives
 	for f, arg, rest := protocol.NextFlag(req.MetaFlags); f != 0; f, arg, rest = protocol.NextFlag(rest) {
 		n, _ := strconv.ParseInt(string(arg), 10, 64)
 		switch f {
 		case 'T':
 			lifetime, it.expires = true, m.until(int32(n))
+		case 'N':
+			vivify = m.until(int32(n))
 		case 'F':
 			it.flags = uint32(n)
 		case 'M':
@@ -244,6 +250,10 @@ func (m *Memory) meta(req *protocol.Request) []byte {
 			left = m.second() - old.expires
 		}
 		return fmt.Appendf(nil, "ME %s exp=%d la=0 cas=%d fetch=no cls=1 size=%d\r\n", req.Key, left, old.unique, len(old.value))
+	case req.Verb == protocol.MetaGet && !found && vivify >= 0:
+		m.store(req.Key, item{expires: vivify, token: true})
+		it = m.items[string(req.Key)]
+		return append(bytes.TrimSuffix(m.metaHead(req, code, it), []byte("\r\n")), " W\r\n\r\n"...)
 	case (req.Verb == protocol.MetaGet || req.Verb == protocol.MetaDebug) && !found:
 		return []byte("EN\r\n")
 	case req.Verb == protocol.MetaGet:
@@ -268,6 +278,18 @@ func (m *Memory) meta(req *protocol.Request) []byte {
 
 // metaAnswer says what was asked of an item.
 func (m *Memory) metaAnswer(req *protocol.Request, code string, it item) []byte {
+	head := m.metaHead(req, code, it)
+	if req.Verb == protocol.MetaGet && it.token {
+		head = append(bytes.TrimSuffix(head, []byte("\r\n")), " Z\r\n"...)
+	}
+	if bytes.HasPrefix(head, []byte("VA ")) {
+		return fmt.Appendf(head, "%s\r\n", it.value)
+	}
+	return head
+}
+
+// metaHead is the first line of a meta answer.
+func (m *Memory) metaHead(req *protocol.Request, code string, it item) []byte {
 	var list []byte
 	data := false
 	for f, arg, rest := protocol.NextFlag(req.MetaFlags); f != 0; f, arg, rest = protocol.NextFlag(rest) {
@@ -293,7 +315,7 @@ func (m *Memory) metaAnswer(req *protocol.Request, code string, it item) []byte 
 		}
 	}
 	if data {
-		return fmt.Appendf(nil, "VA %d%s\r\n%s\r\n", len(it.value), list, it.value)
+		return fmt.Appendf(nil, "VA %d%s\r\n", len(it.value), list)
 	}
 	return fmt.Appendf(nil, "%s%s\r\n", code, list)
 }

@@ -28,6 +28,9 @@ type Net struct {
 	// Late bounds how long one message in LateIn travels instead; 0: none does.
 	Late   time.Duration
 	LateIn int
+	// StallIn has one read or write in so many take up to Stall, as when a process is stopped in the midst of a turn; 0: none does.
+	StallIn int
+	Stall   time.Duration
 	// Lossy lets a stream that breaks lose the end of what was on its way.
 	Lossy bool
 
@@ -36,8 +39,7 @@ type Net struct {
 	events  schedule
 	servers []*Server
 	kernels []*Kernel
-	order   []*Kernel // scratch of turnAll
-	fds     []*sock   // by descriptor, from firstFD on; nil: closed
+	fds     []*sock // by descriptor, from firstFD on; nil: closed
 }
 
 const (
@@ -84,7 +86,11 @@ func (n *Net) RunUntil(d time.Duration, done func() bool) {
 			next = min(next, n.events[0].at)
 		}
 		for _, k := range n.kernels {
-			if k.wakeAt >= 0 {
+			switch {
+			case k.stalled:
+			case n.now < k.stoppedUntil:
+				next = min(next, k.stoppedUntil)
+			case k.wakeAt >= 0:
 				next = min(next, k.wakeAt)
 			}
 		}
@@ -101,13 +107,13 @@ func (n *Net) RunUntil(d time.Duration, done func() bool) {
 // turnAll gives each loop that has something to do a turn, and says whether there was one.
 func (n *Net) turnAll() bool {
 	worked := false
-	n.order = append(n.order[:0], n.kernels...)
-	for i := range n.order {
-		if j := i + n.Rand.IntN(len(n.order)-i); j != i {
-			n.order[i], n.order[j] = n.order[j], n.order[i]
+	order := slices.Clone(n.kernels)
+	for i := range order {
+		if j := i + n.Rand.IntN(len(order)-i); j != i {
+			order[i], order[j] = order[j], order[i]
 		}
-		k := n.order[i]
-		if k.gone || k.asleep() {
+		k := order[i]
+		if k.gone || k.stalled || n.now < k.stoppedUntil || k.asleep() {
 			continue
 		}
 		worked = true
@@ -172,13 +178,15 @@ func (s *schedule) pop() event {
 type Kernel struct {
 	Loop *epoll.Loop
 
-	net    *Net
-	socks  []*sock // open, by descriptor
-	gone   bool    // Crash was called
-	woken  bool
-	wakeAt int64 // -1: only an event wakes it
-	turned int64 // when it last waited
-	waited bool  // the last Wait found nothing, and nothing was left to do from this moment's turn before
+	net          *Net
+	socks        []*sock // open, by descriptor
+	gone         bool    // Crash was called
+	woken        bool
+	wakeAt       int64 // -1: only an event wakes it
+	turned       int64 // when it last waited
+	stalled      bool  // it is in the midst of a system call that takes long
+	stoppedUntil int64 // it does not turn before
+	waited       bool  // the last Wait found nothing, and nothing was left to do from this moment's turn before
 }
 
 // sock is a descriptor of a Kernel.
@@ -216,6 +224,26 @@ func (n *Net) Crash(l *epoll.Loop) {
 	for len(k.socks) > 0 {
 		k.Close(k.socks[0].fd)
 	}
+}
+
+// Stop stops the process of a loop between two turns, as SIGSTOP does, for d.
+func (n *Net) Stop(l *epoll.Loop, d time.Duration) {
+	k := l.Kernel.(*Kernel)
+	k.stoppedUntil = max(k.stoppedUntil, n.now+int64(d))
+}
+
+// Stalled says whether a loop is in the midst of a system call that takes long.
+func (n *Net) Stalled(l *epoll.Loop) bool { return l.Kernel.(*Kernel).stalled }
+
+// stall lets time pass for all others in the midst of a system call.
+func (k *Kernel) stall() {
+	n := k.net
+	if n.StallIn == 0 || k.stalled || k.gone || n.Rand.IntN(n.StallIn) > 0 {
+		return
+	}
+	k.stalled = true
+	n.Run(time.Duration(n.Rand.Int64N(int64(n.Stall) + 1)))
+	k.stalled = false
 }
 
 // sock gives an open descriptor of the kernel; nil: it is not.
@@ -311,6 +339,7 @@ func (k *Kernel) Remove(fd int) error {
 
 // Read takes what has arrived.
 func (k *Kernel) Read(fd int, p []byte) (int, unix.Errno) {
+	k.stall()
 	s := k.sock(fd)
 	switch {
 	case s == nil:
@@ -332,6 +361,7 @@ func (k *Kernel) Read(fd int, p []byte) (int, unix.Errno) {
 
 // Write sends bytes on their way.
 func (k *Kernel) Write(fd int, p []byte) (int, unix.Errno) {
+	k.stall()
 	s := k.sock(fd)
 	switch {
 	case s == nil:

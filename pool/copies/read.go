@@ -1,6 +1,7 @@
 package copies
 
 import (
+	"math"
 	"strconv"
 
 	"mcproxy/backend"
@@ -45,8 +46,11 @@ func (r *Replicator) Pick(g Get) *Reading {
 	}
 	now := r.elapsed()
 	view := s.Look(&r.shared.rules, e.Hash, now)
+	if r.shared.Mutant == ReadsOld {
+		view.Phase, view.Copies, view.Until = e.Phase, e.Copies, math.MaxInt64
+	}
 	copies := min(view.Copies, len(e.hosts))
-	if !view.MayRead(now) || copies == 0 || r.pipelines[g.Node].Doubted(g.Key, doubt) {
+	if !view.MayRead(now) || copies == 0 || r.doubts(g.Node, g.Key) {
 		return nil
 	}
 	place := r.choose(e, g.Node, copies)
@@ -70,7 +74,12 @@ func (rd *Reading) Begin() { rd.proceed() }
 // Fresh says that another may join the read: bytes of it have not been handed to the kernel, and what it was picked by still holds. It
 // may be asked until the reader has heard.
 func (rd *Reading) Fresh() bool {
-	return rd.begun && rd.ask.Do == replica.DoCopy && !rd.call.Sent() && rd.r.elapsed() < rd.until
+	return rd.begun && rd.ask.Do == replica.DoCopy && !rd.call.Sent() && (rd.r.elapsed() < rd.until || rd.r.shared.Mutant == JoinsOld)
+}
+
+// doubts says whether copies of a key may be older than its writes that failed.
+func (r *Replicator) doubts(node int, key []byte) bool {
+	return r.pipelines[node].Doubted(key, doubt) && r.shared.Mutant != ForgetsFailed
 }
 
 // choose gives the place where a key with so many copies is read.
@@ -178,7 +187,11 @@ func (rd *Reading) fill() {
 	host := rd.entry.hosts[rd.ask.Host]
 	call := &backend.Call{Owner: filled{rd.r}}
 	pl := rd.r.pipelines[host]
-	_ = pl.SendOn(rd.ask.Conn, call, requestFor(&rd.ask, rd.entry.name), pl.Deadline()) // if the conn is gone, so is the lease
+	if rd.ask.Conn == 0 { // a mutant's
+		_ = pl.Send(call, requestFor(&rd.ask, rd.entry.name), 0)
+	} else {
+		_ = pl.SendOn(rd.ask.Conn, call, requestFor(&rd.ask, rd.entry.name), pl.Deadline()) // if the conn is gone, so is the lease
+	}
 	rd.end()
 }
 

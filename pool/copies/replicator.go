@@ -75,7 +75,12 @@ func (r *Replicator) Used() { r.shared.use(r.loop.Now) }
 
 // elapsed is the time by which it is judged how old knowledge is. It is read from the clock each time: the process may have been stopped
 // since the turn began.
-func (r *Replicator) elapsed() int64 { return r.loop.Kernel.Elapsed() }
+func (r *Replicator) elapsed() int64 {
+	if r.shared.Mutant == TrustsTurn {
+		return r.loop.Now
+	}
+	return r.loop.Kernel.Elapsed()
+}
 
 // A target is a key whose copies a request is about.
 type target struct {
@@ -99,6 +104,9 @@ func (t *target) replica() replica.Target {
 func (r *Replicator) Settled(node int, key []byte) bool {
 	s := r.shared.homes[node].sight.Load()
 	now := r.elapsed()
+	if r.shared.Mutant == TrustsOld && s.until > 0 {
+		now = s.until - 1
+	}
 	if now >= s.until {
 		return false
 	}
@@ -112,7 +120,7 @@ func (r *Replicator) Settled(node int, key []byte) bool {
 // Plain is Settled for all keys of a backend; false if it takes a key to know.
 func (r *Replicator) Plain(node int) bool {
 	s := r.shared.homes[node].sight.Load()
-	return s.plain && r.elapsed() < s.until
+	return s.plain && (r.elapsed() < s.until || r.shared.Mutant == TrustsOld)
 }
 
 // Changes says whether an answer to a client's request may have made copies untrue.
@@ -131,12 +139,22 @@ func (r *Replicator) Locks(node int, key []byte) bool {
 // Settle does what is left to do when the home has answered a write that is not Settled. It gives why the write cannot be acknowledged;
 // nil: it can.
 func (r *Replicator) Settle(o *steps.Op, node int, key []byte) *backend.Error {
+	return r.settle(o, node, key, nil)
+}
+
+// SettleRequest is Settle for a request as it was sent.
+func (r *Replicator) SettleRequest(o *steps.Op, node int, sent []byte) *backend.Error {
+	req := Parse(sent)
+	return r.settle(o, node, req.Key, req.Value)
+}
+
+func (r *Replicator) settle(o *steps.Op, node int, key, value []byte) *backend.Error {
 	t := r.targetOf(node, key, replica.HashOf(key))
 	now := r.elapsed()
 	view := r.shared.homes[node].sight.Load().Look(&r.shared.rules, t.hash, now)
 	var w replica.Write
 	w.StartWritten(&r.shared.rules, r.id(), t.replica(), view, now)
-	return r.verdict(r.carry(o, &trip{target: t, write: &w, care: careOf(&view)}), node)
+	return r.verdict(r.carry(o, &trip{target: t, write: &w, care: careOf(&view), value: value}), node)
 }
 
 // A Request is a client's, on its way home as a step.
@@ -161,7 +179,7 @@ func (r *Replicator) Ask(o *steps.Op, q Request) {
 	if q.Step.Err != nil || !r.Changes(q.Req.Verb, q.Step.Status) || r.Settled(q.Node, q.Req.Key) {
 		return
 	}
-	q.Step.Err = r.Settle(o, q.Node, q.Req.Key)
+	q.Step.Err = r.settle(o, q.Node, q.Req.Key, q.Req.Value)
 }
 
 // askLocked is Ask in strict mode, for a key that may have copies.
@@ -262,6 +280,7 @@ type trip struct {
 	write *replica.Write
 	care  backend.Care
 	home  *Request // what DoHome sends
+	value []byte   // what a mutant makes copies of
 }
 
 // carry sends what a machine asks for until it has ended.
@@ -301,6 +320,9 @@ func (r *Replicator) send(o *steps.Op, t *trip, s *asking) {
 	default:
 		if s.ask.Do == replica.DoClear {
 			way.Care = t.care
+		}
+		if s.ask.Do == replica.DoOverwrite { // a mutant's
+			s.ask.Value = (&replica.Copy{Incarnation: r.shared.homes[t.node].sight.Load().Incarnation, Value: t.value}).Append(nil, t.key)
 		}
 		o.SendFor(s, &s.Step, r.pipelines[t.hosts[s.ask.Host]], requestFor(&s.ask, t.name), way)
 	}

@@ -58,6 +58,7 @@ const (
 type Shared struct {
 	// For tests. Set them before the first Replicator is made.
 	Random func([]byte) // fills epochs; nil: crypto/rand
+	Mutant Mutant
 
 	rules    replica.Rules // immutable
 	backends []*backend.Backend
@@ -66,6 +67,19 @@ type Shared struct {
 	used     atomic.Int64 // Loop time of the last use, about
 	hired    atomic.Bool  // somebody looks after the guards
 }
+
+// A Mutant is a rule broken on purpose, so that tests can show that they would notice. There is none but in tests.
+type Mutant uint8
+
+// The mutants. Package replica has its own.
+const (
+	NoMutant      Mutant = iota
+	TrustsOld            // a write is acknowledged by what was seen last, however long ago
+	ReadsOld             // a copy is read by what was seen last, however long ago
+	TrustsTurn           // the time is that of the turn's begin
+	JoinsOld             // a get joins a read of a copy that was begun by what is too old now
+	ForgetsFailed        // a copy is read though a write failed that it may be older than
+)
 
 // home is what is known of one backend's keys.
 type home struct {
