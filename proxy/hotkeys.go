@@ -14,6 +14,7 @@ import (
 
 	"mcproxy/hotkey"
 	"mcproxy/pool"
+	"mcproxy/pool/copies"
 	"mcproxy/protocol"
 	"mcproxy/split"
 )
@@ -28,10 +29,10 @@ type watcher struct {
 	hot      []hotkey.Status
 	top      []hotkey.Status
 	keys     []pool.HotKey
-	copied   map[uint64]int // the copies that each key has
-	promoter *promoter      // nil: keys get no copies
-	split    map[uint64]int // the copies of each hot key's value that stands in chunks
-	hottest  map[uint64]int // the copies of each key that the workers were told to be hot
+	copied   map[uint64]int   // the copies that each key has
+	promoter *copies.Promoter // nil: keys get no copies
+	split    map[uint64]int   // the copies of each hot key's value that stands in chunks
+	hottest  map[uint64]int   // the copies of each key that the workers were told to be hot
 
 	drilled           bool // the drill has made keys hot,
 	drilledAt         time.Time
@@ -111,7 +112,7 @@ func newWatchers(pools []*pool.Shared) []*watcher {
 			cfg := p.Config.HotKeys.WithDefaults()
 			w := &watcher{pool: p, index: i, tracker: hotkey.NewTracker(cfg), split: make(map[uint64]int)}
 			if c := p.Copies(); c != nil {
-				w.promoter = newPromoter(c, cfg)
+				w.promoter = copies.NewPromoter(c, cfg)
 			}
 			all = append(all, w)
 		}
@@ -180,7 +181,7 @@ func (s *Server) watch(ctx context.Context, w *watcher) {
 func (s *Server) look(ctx context.Context, w *watcher) bool {
 	clear(w.split)
 	if w.promoter != nil {
-		clear(w.promoter.joined)
+		clear(w.promoter.Joined)
 	}
 	var windows []*hotkey.Window
 	var lenders []*worker
@@ -190,7 +191,7 @@ func (s *Server) look(ctx context.Context, w *watcher) bool {
 			win = wk.pools[w.index].Freeze(wk.loop.Now)
 			wk.pools[w.index].AddSplit(w.split)
 			if w.promoter != nil {
-				wk.pools[w.index].AddJoined(w.promoter.joined)
+				wk.pools[w.index].AddJoined(w.promoter.Joined)
 			}
 		}
 		if wk.visit(ctx, see) != nil {
@@ -227,7 +228,7 @@ func (s *Server) judge(w *watcher, view *hotkey.View) {
 		}
 		w.publish()
 		if w.promoter != nil {
-			w.promoter.update(w.windowEnd(view, w.hot))
+			w.promoter.Update(w.windowEnd(view, w.hot))
 		}
 	}
 	w.copied = w.pool.Copied()
@@ -308,18 +309,18 @@ func (w *watcher) drill() {
 	w.drilledAt = time.Now()
 	w.publish()
 	if w.promoter != nil {
-		w.promoter.drill(w.windowEnd(nil, w.top))
+		w.promoter.Drill(w.windowEnd(nil, w.top))
 	}
 }
 
 // windowEnd is a window with the keys that it is about; view is nil for a drill.
-func (w *watcher) windowEnd(view *hotkey.View, keys []hotkey.Status) *windowEnd {
-	e := &windowEnd{
-		hot: keys, split: w.split, n: len(w.pool.Backends),
-		home: func(key string) int { return w.pool.Ring.Lookup([]byte(key)) },
+func (w *watcher) windowEnd(view *hotkey.View, keys []hotkey.Status) *copies.Window {
+	e := &copies.Window{
+		Hot: keys, Split: w.split, Backends: len(w.pool.Backends),
+		Home: func(key string) int { return w.pool.Ring.Lookup([]byte(key)) },
 	}
 	if view != nil {
-		e.at, e.seconds = view.To, view.Nanos/float64(time.Second)
+		e.At, e.Seconds = view.To, view.Nanos/float64(time.Second)
 	}
 	return e
 }

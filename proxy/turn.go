@@ -207,3 +207,22 @@ func (p *orphan) Finish(x *pool.Exchange, _ []byte) {
 		p.o.ended()
 	}
 }
+
+// keepGuards has the workers look after the guards of the pools whose keys may have copies.
+func (s *Server) keepGuards(t *tables) {
+	hired := 0
+	for _, p := range t.pools {
+		if p.Copies() == nil || !p.Copies().Hire() {
+			continue
+		}
+		for node := range p.Backends {
+			w := s.workers[hired%len(s.workers)]
+			hired++
+			w.loop.Post(func() {
+				if i := slices.Index(w.tables.pools, p); i >= 0 {
+					w.pools[i].Replicator().Keep(node)
+				}
+			})
+		}
+	}
+}

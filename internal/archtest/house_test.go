@@ -81,7 +81,7 @@ var house = []archtest.Row{
 	// Copies of hot keys: what package replica asks for, done. It needs a pool's conns and nothing else of it.
 	{
 		Package: "pool/copies",
-		May:     []string{"protocol", "hotkey", "replica", "internal/epoll", "backend", "pool/steps"},
+		May:     []string{"protocol", "hotkey", "split", "replica", "internal/epoll", "backend", "pool/steps"},
 		Uses:    []string{"github.com/cespare/xxhash/v2"},
 		Never:   dataPath,
 	},

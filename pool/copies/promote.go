@@ -1,30 +1,29 @@
-package proxy
+package copies
 
 import (
 	"math/rand/v2"
-	"slices"
 
 	"mcproxy/hotkey"
-	"mcproxy/pool/copies"
 	"mcproxy/protocol"
 	"mcproxy/replica"
 	"mcproxy/split"
 )
 
-// A promoter decides which keys of a pool are to have copies on other backends: those that are read much more than written, and cost
-// their own backend more than tau of the mean one's cost although their reads share fetches. The watcher's goroutine owns it.
-type promoter struct {
-	copies *copies.Shared
+// A Promoter decides which keys of a pool are to have copies on other backends: those that are read much more than written, and cost
+// their own backend more than tau of the mean one's cost although their reads share fetches. It has one owner.
+type Promoter struct {
+	shared *Shared
 	tau    float64
 	bytes  float64 // that cost as much as a request
 	cool   int64   // nanoseconds
 	keys   map[uint64]*promotion
-	joined map[uint64]uint64 // gets of each hot key that others' fetches answered in the last window
+	// Joined are the gets of each hot key that others' fetches answered in the last window: set them before Update.
+	Joined map[uint64]uint64
 }
 
 // A promotion is a key that this process wants to have copies.
 type promotion struct {
-	wish     copies.Wish
+	wish     Wish
 	joined   float64 // gets a second that others' fetches answered
 	wanted   bool
 	lowSince int64 // since when it needs none; 0: it does
@@ -42,82 +41,64 @@ const (
 	drillWillChance = 3             // one key in so many is changed by each drill
 )
 
-func newPromoter(c *copies.Shared, cfg hotkey.Config) *promoter {
-	return &promoter{
-		copies: c, tau: cfg.Tau, bytes: float64(cfg.OpBytes), cool: cfg.Cool, keys: make(map[uint64]*promotion), joined: make(map[uint64]uint64),
+// NewPromoter makes a pool's Promoter; cfg has its defaults.
+func NewPromoter(c *Shared, cfg hotkey.Config) *Promoter {
+	return &Promoter{
+		shared: c, tau: cfg.Tau, bytes: float64(cfg.OpBytes), cool: cfg.Cool, keys: make(map[uint64]*promotion), Joined: make(map[uint64]uint64),
 	}
 }
 
-// keepGuards has the workers look after the guards of the pools whose keys may have copies.
-func (s *Server) keepGuards(t *tables) {
-	hired := 0
-	for _, p := range t.pools {
-		if p.Copies() == nil || !p.Copies().Hire() {
-			continue
-		}
-		for node := range p.Backends {
-			w := s.workers[hired%len(s.workers)]
-			hired++
-			w.loop.Post(func() {
-				if i := slices.Index(w.tables.pools, p); i >= 0 {
-					w.pools[i].Replicator().Keep(node)
-				}
-			})
-		}
-	}
+// A Window is what a window of the detector showed.
+type Window struct {
+	At       int64 // end, nanoseconds
+	Seconds  float64
+	Hot      []hotkey.Status
+	Split    map[uint64]int // keys whose values stand in chunks
+	Home     func(key string) int
+	Backends int
 }
 
-// windowEnd is a window, as it is judged.
-type windowEnd struct {
-	at      int64 // end, nanoseconds
-	seconds float64
-	hot     []hotkey.Status
-	split   map[uint64]int // keys whose values stand in chunks
-	home    func(key string) int
-	n       int // backends
-}
-
-// update decides anew.
-func (p *promoter) update(w *windowEnd) {
-	seen := make(map[uint64]bool, len(w.hot))
-	costs := make([]float64, len(w.hot))
+// Update decides anew.
+func (p *Promoter) Update(w *Window) {
+	seen := make(map[uint64]bool, len(w.Hot))
+	costs := make([]float64, len(w.Hot))
 	saved, mean := 0.0, 0.0
-	for i := range w.hot {
-		st := &w.hot[i]
+	for i := range w.Hot {
+		st := &w.Hot[i]
 		seen[st.Hash] = true
 		k := p.keys[st.Hash]
 		if k == nil {
-			k = &promotion{wish: copies.Wish{Key: []byte(st.Key), Home: w.home(st.Key)}}
+			k = &promotion{wish: Wish{Key: []byte(st.Key), Home: w.Home(st.Key)}}
 			p.keys[st.Hash] = k
 		}
-		k.joined += (float64(p.joined[st.Hash])/w.seconds - k.joined) * joinedSmooth
+		k.joined += (float64(p.Joined[st.Hash])/w.Seconds - k.joined) * joinedSmooth
 		before := st.Ops() + st.Bytes()/p.bytes
-		_, inChunks := w.split[st.Hash]
+		_, inChunks := w.Split[st.Hash]
 		costs[i] = p.cost(st, k.joined, inChunks)
 		saved += before - costs[i]
 		if st.Load > 0 {
 			mean = max(mean, before/st.Load)
 		}
 	}
-	total := max(mean*float64(w.n)-saved, 0)
-	for i := range w.hot {
-		st := &w.hot[i]
-		want := replica.CopiesFor(costs[i], total, w.n, p.tau, p.copies.Rules().MaxCopies)
-		p.judge(p.keys[st.Hash], st, want, w.at)
+	total := max(mean*float64(w.Backends)-saved, 0)
+	for i := range w.Hot {
+		st := &w.Hot[i]
+		want := replica.CopiesFor(costs[i], total, w.Backends, p.tau, p.shared.Rules().MaxCopies)
+		p.judge(p.keys[st.Hash], st, want, w.At)
 	}
 	for hash, k := range p.keys {
 		if seen[hash] {
 			continue
 		}
 		if k.wanted { // it has cooled here; other proxies may still need the copies
-			p.copies.Release(k.wish)
+			p.shared.Release(k.wish)
 		}
 		delete(p.keys, hash)
 	}
 }
 
 // cost is what a key costs its backends a second, in requests without bytes, when gets have shared fetches.
-func (p *promoter) cost(st *hotkey.Status, joined float64, inChunks bool) float64 {
+func (p *Promoter) cost(st *hotkey.Status, joined float64, inChunks bool) float64 {
 	readBytes := st.ReadBytes
 	if inChunks { // its own backend sends the manifest
 		readBytes = st.Reads * float64(split.ManifestLen)
@@ -130,10 +111,10 @@ func (p *promoter) cost(st *hotkey.Status, joined float64, inChunks bool) float6
 }
 
 // judge decides about one hot key that needs so many copies by what it costs.
-func (p *promoter) judge(k *promotion, st *hotkey.Status, want int, now int64) {
+func (p *Promoter) judge(k *promotion, st *hotkey.Status, want int, now int64) {
 	switch {
 	case k.wanted && st.Reads < keepsPerWrite*st.Writes:
-		p.copies.Demote(k.wish, replica.WriteHot)
+		p.shared.Demote(k.wish, replica.WriteHot)
 		*k = promotion{wish: k.wish, joined: k.joined}
 		return
 	case !k.wanted && (want == 0 || st.Reads < readsPerWrite*st.Writes || !protocol.TextKey(k.wish.Key)):
@@ -143,14 +124,14 @@ func (p *promoter) judge(k *promotion, st *hotkey.Status, want int, now int64) {
 			k.lowSince = now
 		}
 		if now-k.lowSince >= p.cool {
-			p.copies.Release(k.wish)
+			p.shared.Release(k.wish)
 			*k = promotion{wish: k.wish, joined: k.joined}
 			return
 		}
 	default:
 		k.lowSince = 0
 	}
-	phase, copies := p.copies.PhaseOf(k.wish)
+	phase, copies := p.shared.PhaseOf(k.wish)
 	if !k.wanted || phase == replica.None {
 		k.wish.Copies = max(want, 1)
 	}
@@ -161,34 +142,34 @@ func (p *promoter) judge(k *promotion, st *hotkey.Status, want int, now int64) {
 	}
 	if k.more >= growWindows {
 		k.more, k.growing = 0, true
-		p.copies.Demote(k.wish, replica.Outgrown)
+		p.shared.Demote(k.wish, replica.Outgrown)
 		return
 	}
 	if k.growing && (phase == replica.Active || phase == replica.Drain) {
 		return
 	}
-	if !p.copies.Able(k.wish) || k.wanted && phase != replica.None && now-k.told < tellEvery {
+	if !p.shared.Able(k.wish) || k.wanted && phase != replica.None && now-k.told < tellEvery {
 		return
 	}
 	k.wanted, k.told = true, now
 	k.wish.Forced = k.growing
 	k.growing = false
-	p.copies.Promote(k.wish)
+	p.shared.Promote(k.wish)
 }
 
-// drill has some of the listed keys get copies, or lose them, at random.
-func (p *promoter) drill(w *windowEnd) {
-	for i := range w.hot {
-		st := &w.hot[i]
+// Drill has some of the listed keys get copies, or lose them, at random.
+func (p *Promoter) Drill(w *Window) {
+	for i := range w.Hot {
+		st := &w.Hot[i]
 		if st.Key == "" || !protocol.TextKey([]byte(st.Key)) || rand.IntN(drillWillChance) > 0 {
 			continue
 		}
-		wish := copies.Wish{Key: []byte(st.Key), Home: w.home(st.Key), Copies: 1 + rand.IntN(p.copies.Rules().MaxCopies), Forced: true}
-		switch phase, _ := p.copies.PhaseOf(wish); {
+		wish := Wish{Key: []byte(st.Key), Home: w.Home(st.Key), Copies: 1 + rand.IntN(p.shared.Rules().MaxCopies), Forced: true}
+		switch phase, _ := p.shared.PhaseOf(wish); {
 		case phase == replica.None:
-			p.copies.Promote(wish)
+			p.shared.Promote(wish)
 		case phase == replica.Active, rand.IntN(8) == 0:
-			p.copies.Demote(wish, replica.Cooled)
+			p.shared.Demote(wish, replica.Cooled)
 		}
 	}
 }
