@@ -38,6 +38,7 @@ type variant struct {
 	skew     float64 // of keys: 1 is none
 	links    bool    // between proxies and servers, that are slow at times, and break
 	strict   bool    // with one proxy that is never killed more is promised
+	copies   bool    // hot keys have copies, and less is promised
 }
 
 const littleMemory = "2" // the least that memcached takes
@@ -54,24 +55,34 @@ drill = "100ms"
 enabled = true
 `
 
+// copies and noCopies say whether hot keys get copies on other servers.
+const (
+	copies   = "[pools.main.replicas]\nmode = \"safe\"\n"
+	noCopies = "[pools.main.replicas]\nmode = \"off\"\n"
+)
+
 const all, hot = "[pools.main.coalesce]\nmode = \"all\"\n", "[pools.main.coalesce]\nmode = \"hot\"\n"
 
 var variants = []variant{
 	{
-		name: "errors", settings: "on_error = \"error\"\n" + commonSettings + "copies = 2\n" + all,
+		name: "errors", settings: "on_error = \"error\"\n" + commonSettings + "copies = 2\n" + all + noCopies,
 		memory: "64", longest: 12_000, proxies: 2, skew: 2,
 	},
 	{
-		name: "misses and little memory", settings: "on_error = \"miss\"\n" + commonSettings + "copies = 1\n" + all,
+		name: "misses and little memory", settings: "on_error = \"miss\"\n" + commonSettings + "copies = 1\n" + all + noCopies,
 		memory: littleMemory, longest: 60_000, proxies: 2, skew: 2,
 	},
 	{
-		name: "slow links", settings: "on_error = \"error\"\n" + commonSettings + "copies = 2\n" + all,
+		name: "slow links", settings: "on_error = \"error\"\n" + commonSettings + "copies = 2\n" + all + noCopies,
 		memory: "64", longest: 12_000, proxies: 2, skew: 5, links: true,
 	},
 	{
-		name: "one proxy", settings: "on_error = \"error\"\n" + commonSettings + "copies = 1\n" + hot,
+		name: "one proxy", settings: "on_error = \"error\"\n" + commonSettings + "copies = 1\n" + hot + noCopies,
 		memory: "64", longest: 12_000, proxies: 1, skew: 2, links: true, strict: true,
+	},
+	{
+		name: "copies", settings: "on_error = \"error\"\n" + commonSettings + "copies = 1\n" + hot + copies,
+		memory: "64", longest: 12_000, proxies: 3, skew: 2, copies: true,
 	},
 }
 
@@ -104,7 +115,7 @@ func newRun(t testing.TB, binary string, v variant, backends func(proxy int, add
 		t: t, variant: v, started: time.Now(), commands: commands(), longest: v.longest,
 		errorsTold: strings.Contains(v.settings, `on_error = "error"`), report: report{figures: figures{faults: map[string]int{}}, found: map[string]int{}},
 	}
-	r.always.stream.Strict = v.strict
+	r.always.stream.Strict, r.always.stream.Unordered = v.strict, v.copies
 	for _, cmd := range r.commands {
 		r.weight += cmd.weight
 	}
@@ -139,7 +150,7 @@ func (r *run) play(seed uint64, duration time.Duration, reads uint64) {
 	number := 0
 	next := func() *round {
 		number++
-		return newRound(number, r.now(), r.variant.strict)
+		return newRound(number, r.now(), &r.variant)
 	}
 	r.rounds.begin(next())
 	for i := range *clientsFlag {

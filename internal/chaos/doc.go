@@ -10,6 +10,7 @@
 // What is judged: every answer belongs to its request; every value is whole, and its key's; and the operations on a key can be
 // explained as those on one register that forgets at will, over both proxies: no read is older than a write that was
 // acknowledged before it began, reads do not go back, cas replaces what its number stood for, and what was refused is not seen.
+// With copies of hot keys on several servers reads may go back, to a value that no acknowledged write has replaced; the stream judges that.
 // With one proxy that is never killed, it also holds that what a failed write was to replace does not come back.
 //
 // What is not judged, because nobody promises it. A write that failed, or was not answered, may take effect late: a server or

@@ -200,6 +200,21 @@ func TestStreamCountsLateWrites(t *testing.T) {
 }
 
 // A history as long as a long run's must not grow the stream, and a value from its beginning must not pass.
+func TestUnorderedStreamForbidsOnlyWhatIsOlderThanAnAcknowledgedWrite(t *testing.T) {
+	for text, want := range map[string][2]int{ // in order, unordered
+		"0-1 write 1; 2-9 write 2; 3-4 read 2; 5-6 read 1":      {1, 0}, // the second write is under way
+		"0-1 write 1; 2-3 write 2; 4-5 read 1":                  {1, 1},
+		"0-1 write 1; 2-3 write 2 lost; 4-5 read 2; 6-7 read 1": {1, 0},
+		"0-1 write 1; 2-3 write 2; 4-5 read 2; 6-7 read 1":      {1, 1},
+	} {
+		for i, s := range []*history.Stream{{}, {Unordered: true}} {
+			if wrong := replay(s, parse(t, text)); len(wrong) != want[i] {
+				t.Errorf("%s: unordered %v: found %q, want %d", text, s.Unordered, wrong, want[i])
+			}
+		}
+	}
+}
+
 func TestStreamIsBounded(t *testing.T) {
 	s := &history.Stream{}
 	var now int64

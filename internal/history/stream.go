@@ -17,6 +17,8 @@ type Stream struct {
 	// Strict makes a write that was answered with a failure count as acknowledged: what it was to replace must not come
 	// back, though the write itself may be seen or not. A proxy alone promises that; two do not.
 	Strict bool
+	// Unordered lets reads go back in time: that a read has seen a write says nothing to later reads, only its acknowledgement does.
+	Unordered bool
 
 	Reads    uint64 // that ended, and found a value
 	Unjudged uint64
@@ -146,7 +148,9 @@ func (s *Stream) read(r *register, op *Op) string {
 			r.late = slices.Delete(r.late, i, i+1)
 			r.live = append(r.live, w)
 		}
-		r.raise(w.call, op.Return)
+		if !s.Unordered {
+			r.raise(w.call, op.Return)
+		}
 		return ""
 	}
 	if r.blind || op.Call <= r.forgotten {
