@@ -54,7 +54,8 @@ func histograms() []histogram {
 		{
 			"mcproxy_pool_request_duration_seconds", "Time from when a request was read to when its answer was there, by op: get (one key), multiget, store, delete, " +
 				"count (incr, decr, ma), touch. A request for keys of several pools counts for the first key's.",
-			[]string{"pool", "op"}, durations,
+			[]string{"pool", "op"},
+			durations,
 			func(f *figures, emit emitHistogram) {
 				for _, p := range f.Pools {
 					for i := range p.Durations {
@@ -65,7 +66,8 @@ func histograms() []histogram {
 		},
 		{
 			"mcproxy_pool_value_bytes", "Lengths of values, by op: read (found and given to a client), written (as they came, whatever became of them).",
-			[]string{"pool", "op"}, sizes,
+			[]string{"pool", "op"},
+			sizes,
 			func(f *figures, emit emitHistogram) {
 				for i := range f.Pools {
 					emit(&f.Pools[i].Read, f.Pools[i].Name, "read")
@@ -74,7 +76,9 @@ func histograms() []histogram {
 			},
 		},
 		{
-			"mcproxy_pool_lifetime_seconds", "Times to live that clients gave, of the classes relative, absolute and far.", []string{"pool"}, lifespans,
+			"mcproxy_pool_lifetime_seconds", "Times to live that clients gave, of the classes relative, absolute and far.",
+			[]string{"pool"},
+			lifespans,
 			func(f *figures, emit emitHistogram) {
 				for i := range f.Pools {
 					emit(&f.Pools[i].Lifetimes.Seconds, f.Pools[i].Name)
@@ -83,10 +87,13 @@ func histograms() []histogram {
 		},
 		{
 			"mcproxy_backend_call_duration_seconds", "Time from when a call was sent to when its answer was there. Calls that failed are not counted.",
-			[]string{"pool", "backend"}, durations, backends(func(b *proxy.BackendFigures) *proxy.Histogram { return &b.Durations }),
+			[]string{"pool", "backend"},
+			durations, backends(func(b *proxy.BackendFigures) *proxy.Histogram { return &b.Durations }),
 		},
 		{
-			"mcproxy_backend_batch_calls", "Calls that went to the backend with one write.", []string{"pool", "backend"}, numbers,
+			"mcproxy_backend_batch_calls", "Calls that went to the backend with one write.",
+			[]string{"pool", "backend"},
+			numbers,
 			backends(func(b *proxy.BackendFigures) *proxy.Histogram { return &b.Batches }),
 		},
 	}

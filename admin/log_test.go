@@ -1,12 +1,12 @@
 package admin_test
 
 import (
+	"net/http/httptest"
 	"strings"
 	"testing"
 
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
-	"net/http/httptest"
 )
 
 func TestLogLevel(t *testing.T) {

@@ -176,7 +176,8 @@ func processFamilies() []family {
 func reloadFamilies() []family {
 	return []family{
 		{
-			"mcproxy_reloads_total", prometheus.CounterValue, "New configurations, by result: done (it is in force); failed (the one before stays).", []string{"result"},
+			"mcproxy_reloads_total", prometheus.CounterValue, "New configurations, by result: done (it is in force); failed (the one before stays).",
+			[]string{"result"},
 			func(f *figures, emit emit) {
 				emit(float64(f.Reloads.Done), "done")
 				emit(float64(f.Reloads.Failed), "failed")
