@@ -85,7 +85,8 @@ func figures() proxy.Snapshot {
 			Done: 83, Failed: 84, At: time.Unix(1_700_000_100, 0), Success: time.Unix(1_700_000_090, 0),
 			Moves: []proxy.Move{{Share: 0.25}, {Prefix: "x/", Share: 1}},
 		},
-		Large: proxy.BudgetFigures{Limit: 71, Bytes: 72, Peak: 73, Waiting: 74, Waits: 75, Expired: 76},
+		Journal: journalFigures(),
+		Large:   proxy.BudgetFigures{Limit: 71, Bytes: 72, Peak: 73, Waiting: 74, Waits: 75, Expired: 76},
 		Pools: []proxy.PoolFigures{
 			{
 				Name: "main", PoolSum: poolSum(), Failures: 25, Moves: 30,
@@ -438,4 +439,9 @@ func TestServeWithoutListener(t *testing.T) {
 	if err := newServer(&source{}).Serve(t.Context(), ln); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("Serve on a closed listener: %v, want %v", err, net.ErrClosed)
 	}
+}
+
+func journalFigures() (f proxy.JournalFigures) {
+	f.Bytes, f.Syncs, f.Errors, f.Late = 151, 152, 153, 154
+	return f
 }

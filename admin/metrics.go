@@ -169,6 +169,15 @@ func processFamilies() []family {
 		scalar("mcproxy_draining", prometheus.GaugeValue, "Whether the proxy is ending: it accepts no client, and answers what it was asked. 1 or 0.",
 			func(f *figures) float64 { return flag(f.Draining) }),
 		scalar("mcproxy_start_time_seconds", prometheus.GaugeValue, "When the proxy started, in seconds since 1970.", func(f *figures) float64 { return float64(f.Start.UnixNano()) / 1e9 }),
+		scalar("mcproxy_journal_bytes", prometheus.GaugeValue, "Length of the file in which missed writes are noted; 0 if they are in memory.",
+			func(f *figures) float64 { return float64(f.Journal.Bytes) }),
+		scalar("mcproxy_journal_syncs_total", prometheus.CounterValue, "Writes of that file to the disk.",
+			func(f *figures) float64 { return float64(f.Journal.Syncs) }),
+		scalar("mcproxy_journal_errors_total", prometheus.CounterValue, "Such writes that failed: what is noted meanwhile would be forgotten if the proxy ended.",
+			func(f *figures) float64 { return float64(f.Journal.Errors) }),
+		scalar("mcproxy_journal_late_answers_total", prometheus.CounterValue,
+			"Answers to writes that did not wait any longer for the disk, which had not taken what they depend on within 100 ms.",
+			func(f *figures) float64 { return float64(f.Journal.Late) }),
 		scalar("mcproxy_workers", prometheus.GaugeValue, "Event loops.", func(f *figures) float64 { return float64(f.Workers) }),
 	}
 }

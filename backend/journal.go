@@ -13,6 +13,8 @@ import (
 // A Journal holds the keys whose last write a server missed. While a key is in it nobody reads or writes it there (Pipeline.admit). It
 // is the server's, whatever pools use that, and outlives the Backends that do (Ledger).
 type Journal struct {
+	store store // immutable
+
 	size   atomic.Int64 // keys; read on the data path before anything is locked
 	latest atomic.Int64 // Loop time when a key last left; 0: none has
 
@@ -81,11 +83,11 @@ func (j *Journal) add(b *Backend, key []byte, confirm int, now int64) (*debt, bo
 	o, known := j.debts[k]
 	if !known {
 		if len(j.debts) >= b.Options().JournalLimit {
-			j.overflowed = true
-			j.lost++
+			j.loseOne()
 			return nil, false
 		}
 		o.since = now
+		j.store.put(owedKey, k)
 	}
 	o.missed++
 	j.debts[k] = o
@@ -109,6 +111,7 @@ func (j *Journal) owe(b *Backend, key []byte, now int64, share float64) (d *debt
 	}
 	j.missed++
 	k := string(key)
+	j.store.put(owedKey, k)
 	j.debts[k] = owed{missed: 1, since: now}
 	j.size.Store(int64(len(j.debts)))
 	return &debt{b: b, j: j, key: k, epoch: j.epoch, confirm: 1}, true
@@ -133,6 +136,7 @@ func (j *Journal) settle(d *debt, now int64) (more bool) {
 		return true
 	default:
 		delete(j.debts, d.key)
+		j.store.drop(owedKey, d.key)
 		j.size.Store(int64(len(j.debts)))
 		j.remember(d.key, now)
 		if len(j.debts) == 0 {
@@ -231,6 +235,10 @@ func (j *Journal) dismiss(k *keeper) {
 func (j *Journal) drop() {
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	for k := range j.debts {
+		j.store.drop(owedKey, k)
+	}
+	j.store.drop(overflowed, "")
 	j.debts, j.queue, j.overflowed = nil, nil, false
 	j.epoch++
 	j.size.Store(0)
@@ -242,21 +250,31 @@ func (j *Journal) overflow() {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.overflowed = true
+	j.store.put(overflowed, "")
 }
 
 // lose counts a missed write that is not noted.
 func (j *Journal) lose() {
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	j.loseOne()
+}
+
+// loseOne is lose for who holds mu.
+func (j *Journal) loseOne() {
 	j.overflowed = true
 	j.lost++
+	j.store.put(overflowed, "")
 }
 
 // forgive says that the writes that were lost matter no more, if there are still as many.
 func (j *Journal) forgive(lost uint64) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.overflowed = j.overflowed && j.lost != lost
+	if j.lost == lost {
+		j.overflowed = false
+		j.store.drop(overflowed, "")
+	}
 }
 
 func (j *Journal) lostSoFar() uint64 {
@@ -295,6 +313,7 @@ func (j *Journal) restore(keys [][]byte) {
 			j.debts = make(map[string]owed)
 		}
 		j.debts[k] = owed{missed: 1}
+		j.store.put(owedKey, k)
 		j.queue = append(j.queue, &debt{j: j, key: k, epoch: j.epoch, confirm: 2})
 	}
 	j.size.Store(int64(len(j.debts)))

@@ -13,6 +13,7 @@ type Ledger struct {
 	mu      sync.Mutex
 	entries map[string]*entry // guarded by mu: by Record.Server
 	order   uint64            // guarded by mu: counts retirements
+	store   Store             // guarded by mu: nil: journals are in memory alone
 }
 
 // entry is one server's. The ledger's mu guards it.
@@ -61,6 +62,9 @@ func (l *Ledger) New(name, network, address string, o Options, notify func(b *Ba
 	}
 	if e.journal.isOverflowed() {
 		e.state = StateHeld
+		if o.OnReturn == OnReturnFlush {
+			e.state = StateDown
+		}
 	}
 	b.state.Store(uint32(e.state))
 	return b, nil
@@ -70,7 +74,7 @@ func (l *Ledger) New(name, network, address string, o Options, notify func(b *Ba
 func (l *Ledger) entry(server string) *entry {
 	e := l.entries[server]
 	if e == nil {
-		e = &entry{journal: new(Journal)}
+		e = &entry{journal: &Journal{store: store{l.store, server}}}
 		if l.entries == nil {
 			l.entries = make(map[string]*entry)
 		}

@@ -83,6 +83,7 @@ func TestParseEveryKey(t *testing.T) {
 			DrainTimeout:  90 * time.Second,
 			SlowCall:      100 * time.Millisecond,
 			SlowRate:      3,
+			JournalDir:    "/srv/mcproxy",
 			StatsInterval: time.Minute,
 			Pools: []pool.Config{
 				{

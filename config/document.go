@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -100,7 +101,11 @@ func (d *draft) readListeners(r *reader, v value) {
 }
 
 func (d *draft) readProxy(r *reader, v value) {
-	r.table(v, "[proxy]", proxyOptions(&d.file.Proxy))
+	var j journalDraft
+	r.table(v, "[proxy]", proxyOptions(&d.file.Proxy, &j))
+	if j.kind == "disk" {
+		d.file.Proxy.JournalDir = cmp.Or(j.dir, journalDir)
+	}
 }
 
 func (d *draft) readLog(r *reader, v value) {

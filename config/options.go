@@ -3,6 +3,7 @@ package config
 import (
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"mcproxy/pool"
@@ -24,7 +25,7 @@ func sections() []section {
 	return []section{
 		{"top of the file", "at the top of the file, before the first [table]", topOptions(new(draft))},
 		{"[[listeners]]", "in [[listeners]]", listenerOptions(new(proxy.Listener))},
-		{"[proxy]", "in [proxy]", proxyOptions(new(proxy.Config))},
+		{"[proxy]", "in [proxy]", proxyOptions(new(proxy.Config), new(journalDraft))},
 		{"[log]", "in [log]", logOptions(new(Log), new(proxy.Config))},
 		{"[admin]", "in [admin]", adminOptions(new(Admin))},
 		{"[pools.NAME]", "in [pools.NAME]", poolOptions(new(poolDraft))},
@@ -64,7 +65,7 @@ func listenerOptions(l *proxy.Listener) []option {
 	}
 }
 
-func proxyOptions(c *proxy.Config) []option {
+func proxyOptions(c *proxy.Config, j *journalDraft) []option {
 	return []option{
 		{"workers", integer(&c.Workers, 0, 1024), "0", "Event loops. 0 is one for each CPU that the process may use (GOMAXPROCS)."},
 		{
@@ -95,6 +96,15 @@ func proxyOptions(c *proxy.Config) []option {
 		{
 			"stats_interval", orNever(&c.StatsInterval, time.Second, time.Hour), `"15s"`,
 			"How often each backend is asked for its own figures, which /metrics shows: items, bytes, evictions. \"0s\" never asks.",
+		},
+		{
+			"journal", oneOf(&j.kind, "memory", "disk"), `"memory"`,
+			"Where missed writes are noted. In memory they are forgotten when the proxy ends. On disk they are safe before a client hears that a write " +
+				"failed, and the next process goes on with them.",
+		},
+		{
+			"journal_dir", text(&j.dir, "a directory's path that begins with \"/\"", pathProblem), strconv.Quote(journalDir),
+			"journal = \"disk\": the directory for the file. It is made if there is none; only one process can use it.",
 		},
 		{
 			"drain_timeout", duration(&c.DrainTimeout, time.Millisecond, time.Hour), `"10s"`,
@@ -345,6 +355,20 @@ func routeOptions(c *proxy.Route) []option {
 // ringNames gives the rings, the default first.
 func ringNames() []string {
 	return []string{"consistent", "cmemcache", "ketama", "libmemcached", "rendezvous"}
+}
+
+// A journalDraft is where missed writes are noted, as written.
+type journalDraft struct{ kind, dir string }
+
+// journalDir is where files of services are, by the filesystem hierarchy standard.
+const journalDir = "/var/lib/mcproxy"
+
+// pathProblem completes "%q …".
+func pathProblem(s string) string {
+	if !strings.HasPrefix(s, "/") || strings.ContainsRune(s, 0) {
+		return "does not begin with \"/\", or has a NUL"
+	}
+	return ""
 }
 
 // defaultDamping is what a pool has whose keys move.

@@ -54,9 +54,11 @@ func (t *Table) retire(now int64) {
 	}
 	for _, m := range t.moving {
 		for _, key := range m.keys {
-			if b := t.Backend(m.node); !b.Regret([]byte(key), now, 1) {
+			b := t.Backend(m.node)
+			if !b.Regret([]byte(key), now, 1) {
 				b.Overflow()
 			}
+			b.Unstray(key)
 		}
 	}
 	t.moving = nil
@@ -173,6 +175,7 @@ func (t *Table) Expire(now int64) (next int64) {
 		m := &t.moving[i]
 		b := t.Backend(m.node)
 		for len(m.keys) > 0 && left > 0 && b.Regret([]byte(m.keys[0]), now, gatherShare) {
+			b.Unstray(m.keys[0])
 			m.keys = m.keys[1:]
 			left--
 		}

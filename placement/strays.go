@@ -5,7 +5,8 @@ import "sync"
 // strays are the keys of one backend that were written to stand-ins while it was out, by the node where they lie. There is one for each
 // key and node, and no more in all than the backend's journal holds: what is not in it was not written.
 type strays struct {
-	limit int // immutable
+	limit int    // immutable
+	t     *Table // immutable
 
 	mu sync.Mutex
 	n  int                         // guarded by mu
@@ -28,8 +29,10 @@ func (s *strays) add(node int, key []byte) bool {
 	if s.at[node] == nil {
 		s.at[node] = make(map[string]struct{})
 	}
-	s.at[node][string(key)] = struct{}{}
+	k := string(key)
+	s.at[node][k] = struct{}{}
 	s.n++
+	s.t.Backend(node).Stray(k)
 	return true
 }
 

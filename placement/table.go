@@ -69,7 +69,7 @@ func New(r ring.Ring, backends []*backend.Backend, onDown OnDown, maxDown int) *
 	t.strays = make([]strays, len(backends))
 	t.waits = make([]int64, len(backends))
 	for i, b := range backends {
-		t.strays[i].limit = b.Options().JournalLimit
+		t.strays[i].limit, t.strays[i].t = b.Options().JournalLimit, t
 	}
 	return t
 }

@@ -45,7 +45,7 @@ func (s *Server) Snapshot(ctx context.Context) (Snapshot, error) {
 	defer s.turning.RUnlock()
 	t := s.tables.Load()
 	snap := Snapshot{
-		Start: s.epoch, At: time.Now(), Workers: len(s.workers), Draining: s.draining.Load(), Reloads: s.reloads.get(), Large: s.budget.Figures(), Events: s.events.list(),
+		Start: s.epoch, At: time.Now(), Workers: len(s.workers), Draining: s.draining.Load(), Reloads: s.reloads.get(), Large: s.budget.Figures(), Events: s.events.List(),
 	}
 	snap.Clients.Errors, snap.Clients.ClosedBy = make(map[string]uint64), make(map[string]uint64)
 	for i, p := range t.pools {
@@ -68,6 +68,7 @@ func (s *Server) Snapshot(ctx context.Context) (Snapshot, error) {
 		}
 	}
 	s.addListeners(t, &snap.Clients)
+	snap.Journal.Figures = s.journalFigures()
 	return snap, nil
 }
 
@@ -81,7 +82,7 @@ func (s *Server) poolFigures(p *pool.Shared, r *ringFacts) PoolFigures {
 		t.Name, t.Address, t.Version, t.State = b.Name, b.Address, b.Version(), b.State().String()
 		t.Requests, t.Errors = make(map[string]uint64), make(map[string]uint64)
 		t.JournalKeys, t.Journalled = b.Journal()
-		t.Stats, t.Share, t.Changes = b.Stats(), r.shares[i], s.changes.of(f.Name, b.Name)
+		t.Stats, t.Share, t.Changes = b.Stats(), r.shares[i], s.changes.Of(f.Name, b.Name)
 	}
 	addPlacement(&f, p)
 	return f
@@ -124,6 +125,7 @@ func (s *Server) addListeners(t *tables, c *ClientFigures) {
 // collect adds the worker's figures to a snapshot. The loop calls it.
 func (w *worker) collect(to *Snapshot) {
 	w.counts.addTo(&to.Clients)
+	to.Journal.Late += w.unsafe.Late
 	for i, p := range w.pools {
 		t := &to.Pools[i]
 		p.SetClock(to.At.UnixNano())

@@ -32,6 +32,7 @@ type Config struct {
 	SlowRate int
 	// StatsInterval is how often the backends are asked for their own figures; 0 is 15 s, < 0 is never.
 	StatsInterval time.Duration
+	JournalDir    string        // where journals of missed writes are kept; "": in memory. It cannot change while the proxy runs
 	DrainTimeout  time.Duration // how long Serve waits for answers in flight after its context ended; 0 is 10 s
 
 	Pools       []pool.Config

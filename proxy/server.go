@@ -13,6 +13,8 @@ import (
 
 	"mcproxy/backend"
 	"mcproxy/internal/budget"
+	"mcproxy/internal/chronicle"
+	"mcproxy/internal/durable"
 	"mcproxy/internal/epoll"
 	"mcproxy/internal/tally"
 )
@@ -26,6 +28,7 @@ type Server struct {
 	workers  []*worker
 	budget   *budget.Budget
 	ledger   *backend.Ledger
+	disk     *durable.Set  // where journals are kept; nil: in memory
 	stopping chan struct{} // closed when Serve begins to end
 
 	tables   atomic.Pointer[tables] // those in force
@@ -34,8 +37,8 @@ type Server struct {
 	conns    atomic.Int64 // of all listeners
 	accepted atomic.Uint64
 	rejected atomic.Uint64
-	events   events
-	changes  stateChanges
+	events   chronicle.Events
+	changes  chronicle.StateChanges
 	reloads  reloads
 
 	addresses chan *tally.Addresses // lends them to one Snapshot at a time
@@ -62,8 +65,12 @@ func New(cfg Config, log *zap.Logger) (*Server, error) {
 	}
 	s.clock = epoll.NewClock(s.epoch)
 	s.reloads.figures = ReloadFigures{OK: true, At: s.epoch}
+	if err := s.openJournal(cfg.JournalDir); err != nil {
+		return nil, err
+	}
 	t, err := s.newTables(nil, cfg)
 	if err != nil {
+		s.closeJournal()
 		return nil, err
 	}
 	close(t.settled) // there was nothing before
@@ -76,6 +83,7 @@ func New(cfg Config, log *zap.Logger) (*Server, error) {
 			for _, w := range s.workers {
 				w.loop.Kernel.Release()
 			}
+			s.closeJournal()
 			return nil, err
 		}
 		s.workers = append(s.workers, w)
@@ -103,7 +111,7 @@ func (s *Server) backendChanged(pool string) func(*backend.Backend, backend.Stat
 				"flush or restart it then, and release it", fields...)
 		}
 		s.tellTable(pool)
-		s.changes.count(pool, b.Name, state, cause)
+		s.changes.Count(pool, b.Name, state, cause)
 		if cause != nil {
 			event.Text += ": " + cause.Error()
 		}
@@ -168,6 +176,7 @@ func (s *Server) Serve(ctx context.Context) error {
 		w.loop.Post(w.loop.Stop)
 	}
 	workers.Wait()
+	s.closeJournal()
 	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) && !errors.Is(cause, context.DeadlineExceeded) {
 		return cause
 	}

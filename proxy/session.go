@@ -396,6 +396,13 @@ func (s *session) answer(text string) {
 // Finish takes an answer: out with it if it is its turn, else it waits for the older ones.
 func (s *session) Finish(x *pool.Exchange, answer []byte) {
 	x.Timed()
+	if s.w.unsafe.Set == nil || !s.keepUnsafe(x, answer) {
+		s.finish(x, answer)
+	}
+}
+
+// finish is Finish when nothing stands in the answer's way.
+func (s *session) finish(x *pool.Exchange, answer []byte) {
 	if s.closed {
 		s.w.recycle(x)
 		return

@@ -21,6 +21,7 @@ type Snapshot struct {
 	// Addresses are what clients did, by address: at most 50, the busiest of the last minute first, and behind them all others as one
 	// (OtherAddresses).
 	Addresses []AddressFigures
+	Journal   JournalFigures
 	Large     BudgetFigures // of values that are split, in all pools
 	Pools     []PoolFigures // in the order of Config.Pools
 	Events    []Event       // the last 256, the oldest first
@@ -141,13 +142,6 @@ type RingFigures struct {
 	Hash string // 16 hex digits: of all that decides where keys belong. Proxies with the same one place keys alike
 
 	Changes map[string]uint64 // of where keys belong, by reason: "reload"
-}
-
-// A StateChange is how often a backend came to a state for a reason.
-type StateChange struct {
-	State  string // "up", "down", "held"
-	Reason string // "timeout", "connect", "journal", "returned", "flush", "recovered", "released"
-	Count  uint64
 }
 
 // A Caller is a client that asks for a key.

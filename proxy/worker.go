@@ -40,6 +40,8 @@ type worker struct {
 
 	counts clientCounts
 
+	unsafe unsafeAnswers
+
 	conns atomic.Int64 // sessions and those about to be; the acceptors balance by it
 }
 
@@ -62,6 +64,7 @@ func newWorkerOn(s *Server, k epoll.Kernel, t *tables) *worker {
 	w.use(t, w.views(t))
 	w.trim = w.loop.NewAlarm(w)
 	w.guardian = w.loop.NewAlarm(guardian{w})
+	w.unsafe.watch(w)
 	return w
 }
 

@@ -60,6 +60,10 @@ var house = []archtest.Row{
 	// Which backend a key is looked for on: the ring's, or a stand-in while that is down, and what must be deleted where when keys move. It
 	// is the process's, as a backend is; a pool is a worker's.
 	{Package: "placement", May: []string{"protocol", "ring", "internal/epoll", "backend"}, Never: append([]string{"os"}, dataPath...)},
+	// What happened to a process, for who looks at it later. Package proxy would be over its size with it.
+	{Package: "internal/chronicle", May: []string{"backend"}, Never: []string{"net", "os", "context", "log"}},
+	// A set of byte strings in a file: what a process must not forget however it ends. Whoever keeps something there knows no files.
+	{Package: "internal/durable", Uses: []string{"golang.org/x/sys/unix"}, Never: []string{"net", "context", "log"}},
 	// Bytes that a process may hold at once, shared out among its loops: the sessions of package proxy and the values of package pool
 	// draw on the same.
 	{Package: "internal/budget", May: []string{"internal/buffer", "internal/epoll"}, Never: []string{"net", "os", "time", "context", "log"}},
@@ -100,7 +104,7 @@ var house = []archtest.Row{
 	{
 		Package: "proxy",
 		May: []string{
-			"protocol", "ring", "hotkey", "split", "replica", "internal/buffer", "internal/epoll", "internal/budget", "internal/tally",
+			"protocol", "ring", "hotkey", "split", "replica", "internal/buffer", "internal/epoll", "internal/budget", "internal/chronicle", "internal/durable", "internal/tally",
 			"internal/statlines", "backend", "pool", "pool/copies",
 		},
 		Uses:  []string{"golang.org/x/sys/unix", "go.uber.org/zap"},
