@@ -19,11 +19,13 @@ COMMANDS ?= 10000000# of the long differential run
 DURATION ?= 5m# of each variant of the long chaos run, at least
 READS ?= 10000000# that the long chaos run checks at least
 SEED ?= 0# of the long chaos run; 0 is any
+FAULTFLAGS ?= -fault-time=5m -fault-pairs=10 -fault-window=5s -slow-seconds=10 -visits=1000000 -streams=1000000# of the long run of faults
+FAULTS ?=# which of them: /link, /streams, /visits, /isolation, /slow, /namespaces; all without it
 HOTKEYFLAGS ?=# of the measurement of hot keys, such as --lines a,e --runs 2; --help lists them
 KEYSTONEFLAGS ?=# of the tests with the real Keystone, such as -full, or -run 'TestKeystone/dogpile.cache.pylibmc'
 RIVALFLAGS ?=# of the comparison with other proxies, such as --pairs 3 --seconds 2; --help lists them
 
-.PHONY: help build run test race norace simulate fuzz lint bench bench-compare bench-rivals bench-hotkeys soak-differential soak-chaos e2e-keystone install-test-deps clean
+.PHONY: help build run test race norace simulate fuzz lint bench bench-compare bench-rivals bench-hotkeys soak-differential soak-chaos soak-faults e2e-keystone install-test-deps clean
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -74,6 +76,10 @@ soak-differential: ## Compare 10 million random commands through the proxy with 
 soak-chaos: ## Break proxies and memcacheds until 10 million reads are checked, about an hour; DURATION=10m READS=0 SEED=7 are a choice
 	@scripts/install-packages memcached
 	$(GO) test ./internal/chaos -run '^TestChaos$$' -timeout 0 -v -duration=$(strip $(DURATION)) -reads=$(strip $(READS)) -seed=$(strip $(SEED))
+
+soak-faults: ## Break links, networks and backends, send a million random streams, have a million clients come and go; FAULTS=/visits is a choice
+	@scripts/install-packages memcached iproute2
+	$(GO) test ./internal/e2e -run '^TestFaults$$$(strip $(FAULTS))' -timeout 0 -v $(FAULTFLAGS)
 
 e2e-keystone: install-test-deps ## Install OpenStack's Keystone (no service is started) and test with it; KEYSTONEFLAGS=-full is the long version
 	@scripts/install-packages python3-keystone uwsgi-core uwsgi-plugin-python3

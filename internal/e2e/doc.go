@@ -10,6 +10,7 @@
 //	TestFailingBackend    backends that hang, die and come back: every command answered, in step, nothing stale
 //	TestHotKeyIsFound     a viral key is found, its gets share fetches, and it is forgotten
 //	TestIdleMemory        what an idle client costs
+//	TestFaults            the program for long: broken links and networks, slow clients, random streams; nothing leaks, nobody waits
 //
 // Every suite talks to an endpoint, an address that speaks memcached's text protocol, and not to the proxy as such. So
 // each can be checked itself: with -through=memcached the suites run against memcached and must pass, and TestNotices…

@@ -1,0 +1,212 @@
+//go:build !race
+
+package e2e
+
+import (
+	"bufio"
+	"flag"
+	"fmt"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+var (
+	faultTimeFlag  = flag.Duration("fault-time", 3*time.Second, "of TestFaults: how long the link to a backend is broken in one way after another")
+	pairsFlag      = flag.Int("fault-pairs", 1, "of TestFaults: how often loads with and without a fault are compared")
+	windowFlag     = flag.Duration("fault-window", 1500*time.Millisecond, "of TestFaults: how long each of those loads lasts")
+	slowSecondFlag = flag.Int("slow-seconds", 1, "of TestFaults: how long 1,000 clients read a byte a second")
+	visitsFlag     = flag.Int("visits", 20_000, "of TestFaults: clients that come and go")
+	streamsFlag    = flag.Int("streams", 20_000, "of TestFaults: random streams, half of them from clients and half from backends")
+)
+
+// TestFaults breaks what is around the real program, in the ways of the subtests, and looks at what its clients get, how long they
+// wait, and what the process holds on to. Short by default; the flags are for `make soak-faults`. It is not for the race detector, which
+// weighs on memory and time; badbackend_test.go and package chaos have that.
+func TestFaults(t *testing.T) {
+	if throughMemcached(t) {
+		return
+	}
+	binary := buildProgram(t)
+	for _, proof := range []struct {
+		name string
+		run  func(*testing.T, string)
+	}{
+		{"link", faultyLink},
+		{"streams", randomStreams},
+		{"visits", manyVisits},
+		{"isolation", oneOfEight},
+		{"slow", slowClients},
+		{"namespaces", partitions},
+	} {
+		t.Run(proof.name, func(t *testing.T) {
+			start := time.Now()
+			proof.run(t, binary)
+			t.Logf("took %v", time.Since(start).Round(time.Millisecond))
+		})
+	}
+}
+
+// running is mcproxy as a process, with its admin endpoints.
+type running struct {
+	endpoint
+	t     *testing.T
+	pid   int
+	admin string
+}
+
+// startRunning starts the program with a configuration that lacks the listener and the admin endpoints; it ends with the test.
+func startRunning(t *testing.T, binary, config string) *running {
+	t.Helper()
+	r := &running{t: t, admin: freeAddress(t)}
+	r.pid, r.endpoint = runProgram(t, binary, fmt.Sprintf("[admin]\naddress = %q\n\n%s", r.admin, config))
+	return r
+}
+
+// figures are the samples of /metrics, by name and labels as they stand there.
+type figures map[string]float64
+
+// figures reads /metrics. Its conn does not stay. A proxy whose workers are too busy to tell is asked again.
+func (r *running) figures() figures {
+	r.t.Helper()
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: answerTimeout}
+	start := time.Now()
+	resp, err := client.Get("http://" + r.admin + "/metrics")
+	for err == nil && resp.StatusCode != http.StatusOK && time.Since(start) < answerTimeout {
+		resp.Body.Close()
+		resp, err = client.Get("http://" + r.admin + "/metrics")
+	}
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if took := time.Since(start); took > time.Second {
+		r.t.Logf("/metrics took %v", took.Round(time.Millisecond))
+	}
+	f := figures{}
+	lines := bufio.NewScanner(resp.Body)
+	for lines.Scan() {
+		line := lines.Text()
+		at := strings.LastIndexByte(line, ' ')
+		if at < 0 || line[0] == '#' {
+			continue
+		}
+		value, err := strconv.ParseFloat(line[at+1:], 64)
+		if err != nil {
+			r.t.Fatalf("/metrics: %q: %v", line, err)
+		}
+		f[line[:at]] = value
+	}
+	if err := lines.Err(); err != nil {
+		r.t.Fatal(err)
+	}
+	return f
+}
+
+// sum adds up the samples of a metric that have all of labels, each written as `pool="main"`. One that has none fails the test: the
+// name is wrong.
+func (r *running) sum(f figures, name string, labels ...string) float64 {
+	r.t.Helper()
+	sum, found := 0.0, false
+	for series, value := range f {
+		bare, list, _ := strings.Cut(series, "{")
+		if bare != name {
+			continue
+		}
+		found = true
+		has := true
+		for _, label := range labels {
+			has = has && strings.Contains(list, label)
+		}
+		if has {
+			sum += value
+		}
+	}
+	if !found {
+		r.t.Errorf("/metrics has no %s", name)
+	}
+	return sum
+}
+
+// holdings are what a process holds on to.
+type holdings struct {
+	memory                  int64 // resident bytes
+	descriptors, goroutines int
+}
+
+func (h holdings) String() string {
+	return fmt.Sprintf("%d KiB resident, %d descriptors, %d goroutines", h.memory>>10, h.descriptors, h.goroutines)
+}
+
+func (r *running) counts() (descriptors, goroutines int) {
+	r.t.Helper()
+	goroutines = int(r.figures()["go_goroutines"])
+	list, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", r.pid))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return len(list), goroutines
+}
+
+// holds is what the process holds on to when it has come to rest: when descriptors, goroutines and memory do not fall any more.
+func (r *running) holds() holdings {
+	r.t.Helper()
+	h := holdings{descriptors: 1 << 30, goroutines: 1 << 30}
+	for since := time.Now(); time.Since(since) < 1500*time.Millisecond; time.Sleep(50 * time.Millisecond) {
+		descriptors, goroutines := r.counts()
+		if descriptors < h.descriptors || goroutines < h.goroutines {
+			h.descriptors, h.goroutines = min(h.descriptors, descriptors), min(h.goroutines, goroutines)
+			since = time.Now()
+		}
+	}
+	h.memory = settledRSS(r.t, r.pid, 0)
+	return h
+}
+
+// flatMemory is by how much a process may grow in a run, in bytes: the garbage that its collector leaves for later differs by so much.
+const flatMemory = 12 << 20
+
+// spareConns is how many conns to backends a process may have more than before: which are open differs.
+const spareConns = 4
+
+// flat checks that the process holds no more than before.
+func (r *running) flat(before holdings) {
+	r.t.Helper()
+	after := r.holds()
+	r.t.Logf("before: %v; after: %v", before, after)
+	if after.descriptors > before.descriptors+spareConns || after.goroutines > before.goroutines || after.memory > before.memory+flatMemory {
+		r.t.Errorf("the process holds %v; before it held %v", after, before)
+	}
+}
+
+// findings are what goroutines of a test found wrong: the first few, and how many.
+type findings struct {
+	mu    sync.Mutex // guards both
+	first []string
+	count int
+}
+
+func (f *findings) add(format string, args ...any) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.count++; f.count <= 10 {
+		f.first = append(f.first, fmt.Sprintf(format, args...))
+	}
+}
+
+// tell fails the test with them.
+func (f *findings) tell(t *testing.T) {
+	t.Helper()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, text := range f.first {
+		t.Error(text)
+	}
+	if f.count > len(f.first) {
+		t.Errorf("and %d more", f.count-len(f.first))
+	}
+}

@@ -1,0 +1,142 @@
+//go:build !race
+
+package e2e
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+const (
+	slowCount     = 1000
+	slowValue     = 1_000_000 // bytes
+	slowAssembly  = 64 << 20  // the proxy's budget for them, if they are split
+	slowUnsent    = 1 << 20   // what the proxy keeps for one client that does not read, if they are not
+	slowAllowance = 64 << 20  // what the process may take beside it: its garbage, and 64 KiB a client
+)
+
+// slowClients has 1,000 clients that ask for a value of 1 MB and read a byte a second. The process stays within the bounds that it has, and
+// others are served: with values in chunks, within the budget of its configuration for them; with whole ones, within what one client may leave
+// unread, for each.
+func slowClients(t *testing.T, binary string) {
+	enoughFiles(t, 3*slowCount)
+	t.Run("chunks", func(t *testing.T) { slowReaders(t, binary, true, slowAssembly) })
+	t.Run("whole", func(t *testing.T) { slowReaders(t, binary, false, slowCount*slowUnsent) })
+}
+
+func slowReaders(t *testing.T, binary string, split bool, bound int64) {
+	r := startRunning(t, binary, fmt.Sprintf(`
+[proxy]
+assembly = "%dB"
+[pools.main]
+backends = [%q, %q]
+timeout = "5s"
+stall_timeout = "5s"
+[pools.main.split]
+enabled = %v
+`, slowAssembly, startMemcached(t).Addr(), startMemcached(t).Addr(), split))
+	conn := r.dial(t)
+	conn.ask(t, fmt.Sprintf("set large 0 0 %d\r\n%s\r\nset small 0 0 3\r\nabc\r\n", slowValue, strings.Repeat("x", slowValue)), "STORED\r\nSTORED\r\n")
+	others := &load{ep: r.endpoint, request: func(*rand.Rand) (string, string) {
+		return "get small\r\n", "VALUE small 0 3\r\nabc\r\nEND\r\n"
+	}}
+	idle := settledRSS(t, r.pid, 0)
+	var slow *slowCrowd
+	var most int64
+	others.compare(t, 8, func() {
+		slow = newSlowCrowd(t, r.endpoint)
+		r.awaitRest(t)
+		time.Sleep(time.Duration(*slowSecondFlag) * time.Second) // how long is all the same to what is judged
+	}, func() {
+		most = max(most, settledRSS(t, r.pid, 0))
+		slow.end(t)
+	})
+	others.tell(t)
+	f := r.figures()
+	t.Logf("resident memory: %d KiB before, %d KiB at most with %d slow clients; the peak of the budget was %.0f KiB of %d; %.0f were told that there is no room",
+		idle>>10, most>>10, slowCount, r.sum(f, "mcproxy_assembly_peak_bytes")/1024, slowAssembly>>10, r.sum(f, "mcproxy_assembly_expired_total"))
+	if most > idle+bound+slowAllowance {
+		t.Errorf("%d KiB with slow clients, %d KiB without: more than the bound of %d KiB and %d KiB", most>>10, idle>>10, bound>>10, slowAllowance>>10)
+	}
+	if r.sum(f, "mcproxy_assembly_peak_bytes") > slowAssembly {
+		t.Error("more was held than the budget has")
+	}
+}
+
+// awaitRest waits until nothing is sent to clients any more: what can be given to them has been.
+func (r *running) awaitRest(t *testing.T) {
+	t.Helper()
+	start := time.Now()
+	for sent, since := -1.0, start; time.Since(since) < 300*time.Millisecond; time.Sleep(20 * time.Millisecond) {
+		if now := r.sum(r.figures(), "mcproxy_client_sent_bytes_total"); now > sent+1000 { // some bytes a second are read
+			sent, since = now, time.Now()
+		}
+		if time.Since(start) > 3*answerTimeout {
+			t.Fatal("there is no end of what is sent to clients that do not read")
+		}
+	}
+	t.Logf("%d clients have what they take after %v", slowCount, time.Since(start).Round(time.Millisecond))
+}
+
+// slowCrowd is the slow clients.
+type slowCrowd struct {
+	findings
+	reading sync.WaitGroup
+	stop    chan struct{}
+	conns   []net.Conn
+}
+
+// newSlowCrowd has them all ask.
+func newSlowCrowd(t *testing.T, ep endpoint) *slowCrowd {
+	t.Helper()
+	s := &slowCrowd{stop: make(chan struct{})}
+	for range slowCount {
+		conn, err := ep.connect()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := conn.Conn.(*net.TCPConn).SetReadBuffer(4096); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := conn.Write([]byte("get large\r\n")); err != nil {
+			t.Fatal(err)
+		}
+		s.conns = append(s.conns, conn)
+	}
+	s.reading.Go(func() { // ends with stop; waited for in end
+		for second := 0; ; second++ {
+			select {
+			case <-s.stop:
+				return
+			case <-time.After(time.Second):
+			}
+			for _, conn := range s.conns {
+				var one [1]byte
+				if err := conn.SetReadDeadline(time.Now().Add(time.Millisecond)); err != nil {
+					return
+				}
+				n, _ := conn.Read(one[:]) // one that waits for room has nothing yet
+				if n == 1 && second == 0 && one[0] != 'V' && one[0] != 'S' {
+					s.add("an answer begins with %q", one)
+				}
+			}
+		}
+	})
+	return s
+}
+
+// end closes them.
+func (s *slowCrowd) end(t *testing.T) {
+	t.Helper()
+	close(s.stop)
+	s.reading.Wait()
+	for _, conn := range s.conns {
+		conn.Close()
+	}
+	s.tell(t)
+}
