@@ -153,7 +153,7 @@ func (run *ownersRun) end(t *testing.T) {
 	for _, o := range run.list {
 		o.settle()
 	}
-	run.findings.tell(t)
+	run.tell(t)
 }
 
 func (run *ownersRun) String() string {

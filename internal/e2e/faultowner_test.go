@@ -132,10 +132,9 @@ func (o *owner) isFailure(answer, miss string) bool {
 func (o *owner) store(key string) step {
 	o.written++
 	value := fmt.Sprintf("%s:%d:", key, o.written)
-	switch length := o.rng.IntN(40); {
-	case length == 0:
+	if length := o.rng.IntN(40); length == 0 {
 		value += strings.Repeat("x", longOwnValue)
-	default:
+	} else {
 		value += strings.Repeat("y", length*10)
 	}
 	o.last[key], o.sure[key] = value, false
