@@ -360,7 +360,7 @@ func (p *Pipeline) Share() *Pipeline {
 	return p
 }
 
-// Close, by the last owner, ends all conns for good; calls on them fail, and so do later ones.
+// Close ends, when the last owner calls it, all conns for good; calls on them fail, and so do later ones.
 func (p *Pipeline) Close() {
 	if p.owners--; p.owners >= 0 {
 		return

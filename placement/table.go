@@ -2,6 +2,7 @@ package placement
 
 import (
 	"fmt"
+	"slices"
 	"sync/atomic"
 
 	"mcproxy/backend"
@@ -190,12 +191,7 @@ func (v *View) passed(key []byte, fn func(node int)) {
 		fn(node)
 		tried = append(tried, node)
 		node = v.t.ring.LookupAlive(key, func(n int) bool {
-			for _, o := range tried {
-				if o == n {
-					return true
-				}
-			}
-			return false
+			return slices.Contains(tried, n)
 		})
 	}
 }

@@ -48,7 +48,6 @@ type clientCounts struct {
 	errors   [numClientErrors]uint64
 	closed   [numClosings]uint64
 	widths   tally.Sizes // keys of the retrievals with several
-	open     []int       // conns by listener
 }
 
 func (c *clientCounts) addTo(to *ClientFigures) {

@@ -126,7 +126,7 @@ func TestClientsAreBounded(t *testing.T) {
 		t.Errorf("%d requests are told, want 100,000", all)
 	}
 	for range 3 { // what has no conn is forgotten, and still counts
-		told = sum(t, &a, time.Minute, &w)
+		sum(t, &a, time.Minute, &w)
 	}
 	late := w.Join("late")
 	late.Requests = 1_000_000
