@@ -25,7 +25,7 @@ HOTKEYFLAGS ?=# of the measurement of hot keys, such as --lines a,e --runs 2; --
 KEYSTONEFLAGS ?=# of the tests with the real Keystone, such as -full, or -run 'TestKeystone/dogpile.cache.pylibmc'
 RIVALFLAGS ?=# of the comparison with other proxies, such as --pairs 3 --seconds 2; --help lists them
 
-.PHONY: help build run test race norace simulate fuzz lint bench bench-compare bench-rivals bench-hotkeys soak-differential soak-chaos soak-faults e2e-keystone install-test-deps clean
+.PHONY: help build run test race norace simulate fuzz lint bench bench-compare bench-rivals bench-hotkeys soak-differential soak-chaos soak-faults e2e-keystone tutorial install-test-deps clean
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -84,6 +84,10 @@ soak-faults: ## Break links, networks and backends, send a million random stream
 e2e-keystone: install-test-deps ## Install OpenStack's Keystone (no service is started) and test with it; KEYSTONEFLAGS=-full is the long version
 	@scripts/install-packages python3-keystone uwsgi-core uwsgi-plugin-python3
 	$(GO) test -tags keystone ./internal/keystonetest -parallel 8 -timeout 40m -v $(KEYSTONEFLAGS)
+
+tutorial: ## Tell the story of docs/tutorial-skew.md for 4 minutes, and write what is measured, printed and seen into it
+	@scripts/install-packages memcached chromium fonts-inter fonts-jetbrains-mono
+	$(GO) test ./cmd/mcproxy -run '^TestTutorial$$' -tell-tutorial 80s -v
 
 install-test-deps: ## Install what the tests need (as root or with sudo; nothing to do when all is there)
 	@scripts/install-packages memcached nutcracker python3-memcache python3-pymemcache python3-pylibmc python3-dogpile.cache libmemcached-tools strace gcc prometheus iproute2 chromium tmux

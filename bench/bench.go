@@ -30,7 +30,7 @@ func Run(ctx context.Context, cfg Config, progress func(Progress)) (*Result, err
 	if progress == nil {
 		progress = func(Progress) {}
 	}
-	addr, err := parseAddress(cfg.Endpoint)
+	addr, err := cfg.address()
 	if err != nil {
 		return nil, err
 	}

@@ -4,7 +4,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"runtime"
+	"strings"
 	"time"
 
 	"mcproxy/bench/workload"
@@ -15,6 +17,7 @@ type Config struct {
 	workload.Options
 
 	Endpoint string `json:"endpoint"` // HOST:PORT or unix:PATH
+	Source   string `json:"source"`   // IP address that conns come from; "": the system chooses
 	Client   string `json:"client"`   // raw, the tool's own, or gomemcache
 	Pipeline int    `json:"pipeline"` // operations in flight on each conn, >= 1
 	Threads  int    `json:"threads"`  // that drive the conns; 0: half of the processors
@@ -104,8 +107,11 @@ func (c *Config) Check() error {
 	must(c.Timeout > 0, "timeout %v: want over 0", c.Timeout)
 	must(c.Rate >= 0 && c.Rate <= maxRate, "rate %v: want 0 (a closed loop) to %d operations a second", c.Rate, maxRate)
 	must(c.Arrivals == "poisson" || c.Arrivals == "even", "arrivals %q: want poisson or even", c.Arrivals)
+	must(c.Source == "" || net.ParseIP(c.Source) != nil, "source %q: want an IP address of this machine", c.Source)
+	must(c.Source == "" || !strings.HasPrefix(c.Endpoint, "unix:") && !strings.HasPrefix(c.Endpoint, "/"), "source: not to a unix socket")
 	must(c.Client == rawClient || c.Client == gomemcacheClient, "client %q: want raw or gomemcache", c.Client)
 	if c.Client == gomemcacheClient {
+		must(c.Source == "", "source: gomemcache chooses its own")
 		must(c.Pipeline == 1, "pipeline %d: gomemcache sends one operation at a time on a conn", c.Pipeline)
 		must(!c.Meta, "meta: gomemcache has classic commands alone")
 		must(c.Workload != workload.Commands, "client gomemcache: cannot send the workload commands")
@@ -114,6 +120,13 @@ func (c *Config) Check() error {
 		"pipeline %d: a client of keystone-tokens sends one operation at a time", c.Pipeline)
 	must(!c.IsReplay() || c.Speed == 0 || c.Rate == 0, "speed and rate exclude each other")
 	return errors.Join(append(wrong, c.Options.Check())...)
+}
+
+// address is the endpoint's, and the source's.
+func (c *Config) address() (address, error) {
+	a, err := parseAddress(c.Endpoint)
+	a.source = net.ParseIP(c.Source)
+	return a, err
 }
 
 // threads is how many goroutines drive the conns: enough to keep up with any endpoint on this machine, and few, so that

@@ -15,6 +15,7 @@ type address struct {
 	network string // tcp or unix
 	name    string // host:port, or the socket's path
 	text    string // as the user wrote it
+	source  net.IP // that conns come from; nil: the system chooses. TCP alone
 }
 
 // parseAddress reads "host:port", "[::1]:11211", "unix:/path" or "/path".
@@ -34,7 +35,11 @@ func parseAddress(text string) (address, error) {
 
 // dial opens a conn.
 func (a address) dial(timeout time.Duration) (net.Conn, error) {
-	return net.DialTimeout(a.network, a.name, timeout)
+	d := net.Dialer{Timeout: timeout}
+	if a.source != nil {
+		d.LocalAddr = &net.TCPAddr{IP: a.source}
+	}
+	return d.Dial(a.network, a.name)
 }
 
 // exchange opens a conn for one command and gives the lines of its answer up to one that last accepts.

@@ -40,7 +40,7 @@ type run struct {
 
 // newRun opens the conns.
 func newRun(cfg *Config, streams func(conn int) (workload.Stream, workload.Observer)) (*run, error) {
-	addr, err := parseAddress(cfg.Endpoint)
+	addr, err := cfg.address()
 	if err != nil {
 		return nil, err
 	}

@@ -10,6 +10,7 @@ import (
 
 	"mcproxy/admin"
 	"mcproxy/internal/termtext"
+	"mcproxy/proxy"
 )
 
 // A tab is one of the tables.
@@ -239,20 +240,30 @@ func keyTable(d *Data, all bool) *table {
 			if len(kinds) == 0 {
 				kinds = append(kinds, faint(termtext.Printable(cmp.Or(k.Kind, "-"))))
 			}
-			for _, what := range []string{k.fate, k.Action} {
-				if what != "" {
+			if k.fate != "" {
+				done = append(done, termtext.Printable(k.fate))
+			}
+			for what := range strings.SplitSeq(k.Action, ", ") {
+				// The list of large keys knows of chunks and copies, too.
+				if known := strings.HasPrefix(k.fate, "split into") && (what == "split" || strings.HasSuffix(what, " copies")); what != "" && !known {
 					done = append(done, termtext.Printable(what))
 				}
 			}
 			if len(k.Clients) > 0 {
 				who = append(who, fmt.Sprintf("%s %.0f%%", termtext.Printable(k.Clients[0].Address), 100*float64(k.Clients[0].Share)))
 			}
-			if more := len(k.Clients) - 1; more > 0 {
-				who = append(who, fmt.Sprintf("+%d", more))
+			more := 0
+			for _, c := range k.Clients {
+				if c.Share >= .005 {
+					more++
+				}
+			}
+			if more > 1 {
+				who = append(who, fmt.Sprintf("+%d", more-1))
 			}
 			t.add(textCell(termtext.Printable(p.Pool)), textCell(fullKey(k.Key, k.Hash)), textCell(strings.Join(kinds, " ")), figureCell(admin.Figure(k.Share), percent),
 				figureCell(admin.Figure(k.Ops), termtext.Rate), figureCell(admin.Figure(k.Bytes), termtext.Bytes), figureCell(admin.Figure(k.size), termtext.Bytes),
-				textCell(termtext.Printable(k.Backend)), textCell(cmp.Or(strings.Join(done, "; "), faint("nothing"))), textCell(strings.Join(who, " ")))
+				textCell(termtext.Printable(k.Backend)), textCell(cmp.Or(strings.Join(done, ", "), faint("nothing"))), textCell(strings.Join(who, " ")))
 		}
 	}
 	return t
@@ -264,9 +275,6 @@ func fullKey(key, hash string) string {
 	}
 	return termtext.Printable(key)
 }
-
-// otherAddresses are the addresses that /api/status does not tell by name.
-const otherAddresses = "other"
 
 func clientTable(d *Data) *table {
 	t := &table{sort: 2, none: "no client has come yet", columns: []column{
@@ -288,7 +296,7 @@ func clientTable(d *Data) *table {
 	}
 	for i := range d.Status.Clients.Addresses {
 		a := &d.Status.Clients.Addresses[i]
-		if a.Conns == 0 && a.Requests == 0 && a.Sent == 0 && a.Received == 0 && a.Address == otherAddresses {
+		if a.Conns == 0 && a.Requests == 0 && a.Sent == 0 && a.Received == 0 && a.Address == proxy.OtherAddresses {
 			continue // all have names
 		}
 		what := ""
@@ -314,7 +322,7 @@ func eventTable(d *Data) *table {
 	for i := range d.Status.Events {
 		e := &d.Status.Events[i]
 		text := termtext.Printable(e.Text)
-		if slices.Contains([]string{"down", "held"}, e.Kind) || strings.Contains(e.Kind, "fail") {
+		if slices.Contains([]string{proxy.EventDown, proxy.EventHeld, proxy.EventRefused}, e.Kind) {
 			text = red(text)
 		}
 		t.add(cell{text: e.At.Local().Format("01-02 15:04:05"), number: float64(e.ID)}, textCell(termtext.Printable(e.Pool)), textCell(termtext.Printable(e.Backend)), textCell(text))

@@ -80,16 +80,21 @@
       const known = rows.get(k.hash) || { hash: k.hash, key: k.key, backend: k.backend, kind: "", hot: false, share: null, ops: k.operations_per_second, bytes: k.operations_per_second * k.value_bytes, clients: k.clients };
       rows.set(k.hash, { ...known, large: true, size: Math.max(k.value_bytes, known.size || 0), fate: k.action, clients: known.clients && known.clients.length ? known.clients : k.clients });
     }
-    return [...rows.values()].map((r) => ({ ...r, id: r.hash, name: r.key || `hash ${r.hash}`, what: [r.fate, r.action].filter(Boolean).join("; ") }));
+    return [...rows.values()].map((r) => ({ ...r, id: r.hash, name: r.key || `hash ${r.hash}`, what: done(r.fate, r.action) }));
+  }
+  // done says what is done about a key: the list of large keys knows of its chunks, and that of hot ones of the rest.
+  function done(fate, action) {
+    const rest = (action || "").split(", ").filter((a) => a && !(fate && fate.startsWith("split into") && (a === "split" || a.endsWith(" copies"))));
+    return [fate, ...rest].filter(Boolean).join(", ");
   }
   const kinds = (r) => [r.hot && el("span", { class: "badge hot" }, r.kind), r.large && el("span", { class: "badge large" }, "oversized"), !r.hot && !r.large && el("span", { class: "badge" }, r.kind || "–")].filter(Boolean);
   function who(r) {
-    const list = r.clients || [];
+    const list = (r.clients || []).filter((c, i) => i === 0 || c.share >= 0.005);
     return list.slice(0, 3).flatMap((c) => [" ", el("span", { class: "one" }, c.address, " ", el("span", { class: "muted" }, fmt.part(c.share)))]);
   }
   const keys = new Table($("keys").querySelector(".table"), "keys", [
     { id: "name", title: "Key", class: "key", first: "ascending", value: (r) => r.name, show: (r) => el("button", { type: "button", title: "Look it up", "data-key": r.key || "" }, fmt.middle(r.name, 96)) },
-    { id: "kind", title: "Kind", first: "ascending", value: (r) => `${r.hot ? 0 : 1}${r.large ? 0 : 1}${r.kind}`, show: kinds },
+    { id: "kind", title: "Kind", class: "kind", first: "ascending", value: (r) => `${r.hot ? 0 : 1}${r.large ? 0 : 1}${r.kind}`, show: kinds },
     { id: "share", title: "Share", num: true, title2: "of what all keys of the pool cost", value: (r) => r.share, show: (r) => {
       if (r.share === null || r.share === undefined) return el("span", { class: "muted" }, "–");
       const fill = el("i"), b = el("span", { class: "bar small", "aria-hidden": "true" }, fill);
@@ -179,7 +184,7 @@
 
   // sentence says what has happened to whom: to a key, which the text begins with, to a backend, or to a pool.
   function sentence(e) {
-    const bad = ["down", "held"].includes(e.kind) || /fail/.test(e.kind);
+    const bad = ["down", "held", "refused"].includes(e.kind);
     const text = e.key && e.text.startsWith(e.key) ? e.text.slice(e.key.length) : ` ${e.text}`;
     const where = e.pool && feed.status.pools.length > 1 && el("span", { class: "muted" }, ` (${e.pool})`);
     return el("span", {}, e.key ? el("span", { class: "mono", title: e.key }, fmt.middle(e.key, 24)) : e.backend && el("span", { class: "name" }, fmt.middle(e.backend, 28)),
@@ -196,7 +201,7 @@
   }
 
   function drawClients(status) {
-    const list = status.clients.addresses;
+    const list = status.clients.addresses.filter((a) => a.address !== "other" || a.conns || a.requests_per_second); // without those, all have names
     $("clients-note").textContent = `${fmt.count(status.clients.conns, "conn")}; ${fmt.byteRate(status.clients.received_bytes_per_second).join("\u202f")} in, ${fmt.byteRate(status.clients.sent_bytes_per_second).join("\u202f")} out`;
     clients.show(list, "No client has come yet.");
   }
@@ -269,8 +274,8 @@
       ["Ring", `${k.ring}, hash ${k.ring_hash}`]];
     if (k.hot) rows.push(["Heat", `${k.hot.hot ? `${k.hot.kind} for ${fmt.age((Date.now() - new Date(k.hot.since)) / 1000)}` : `not hot (${k.hot.kind} if it were)`}; ${fmt.rate(k.hot.operations_per_second).join("")}, ${fmt.percent(k.hot.share).join("\u202f")} of the pool's cost`]);
     else rows.push(["Heat", "not among the heaviest keys"]);
-    const done = [k.oversized && k.oversized.action, k.hot && k.hot.action].filter(Boolean).join("; ");
-    if (done) rows.push(["Done", done]);
+    const what = done(k.oversized && k.oversized.action, k.hot && k.hot.action);
+    if (what) rows.push(["Done", what]);
     const i = k.item;
     if (!i) rows.push(["Item", el("span", { class: "bad" }, k.failure || "not known")]);
     else if (!i.found) rows.push(["Item", "not there: a read misses"]);

@@ -90,6 +90,7 @@ func (o *benchOptions) bind(cmd *cobra.Command) {
 	f.Float64Var(&o.Rate, "rate", o.Rate, "operations a second, whatever the endpoint does: an open loop (0: a closed loop)")
 	f.StringVar(&o.Arrivals, "arrivals", o.Arrivals, "of an open loop: poisson or even")
 	f.StringVar(&o.Client, "client", o.Client, "raw (the tool's own) or gomemcache (what a Go application sees)")
+	f.StringVar(&o.Source, "source", o.Source, "IP address of this machine that conns come from (such as 127.0.1.1 for a loopback endpoint)")
 	f.IntVar(&o.Threads, "threads", o.Threads, "threads that drive the conns (0: half of the processors)")
 	f.Uint64Var(&o.Seed, "seed", o.Seed, "the same seed gives the same keys, sizes and order")
 

@@ -158,7 +158,7 @@ var house = []archtest.Row{
 	// A running proxy on a terminal: what its admin endpoints tell, as tables, and the keys that are pressed. No sockets.
 	{
 		Package: "top",
-		May:     []string{"admin", "internal/termtext"},
+		May:     []string{"admin", "internal/termtext", "proxy"},
 		Uses:    []string{"charm.land/bubbletea/v2", "github.com/charmbracelet/x/ansi"},
 		Never:   []string{"net", "net/http", "os", "flag", "log"},
 	},
