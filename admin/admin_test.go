@@ -72,12 +72,18 @@ func figures() proxy.Snapshot {
 		Start:   time.Unix(1_700_000_000, 500_000_000),
 		Workers: 2,
 		Clients: proxy.ClientFigures{
-			Conns: 11, Accepted: 12, Rejected: 13, Binary: 14, Closed: 15, BytesIn: 16, BytesOut: 17, Refused: 18, Stalled: 19, InFlight: 20,
+			Conns: 11, Accepted: 12, Rejected: 13, Binary: 14, Closed: 15, BytesIn: 16, BytesOut: 17, Refused: 18, Stalled: 19, InFlight: 20, Logins: 114,
 			Errors: map[string]uint64{"line": 101, "stream": 102}, ClosedBy: map[string]uint64{"client": 103, "quit": 104},
-			Widths:    histogram(proxy.Powers, 34, 106),
-			Listeners: []proxy.ListenerFigures{{Address: "127.0.0.1:11210", Conns: 107, Accepted: 108, Rejected: 109}},
+			Widths: histogram(proxy.Powers, 34, 106),
+			Listeners: []proxy.ListenerFigures{
+				{Address: "127.0.0.1:11210", Conns: 107, Accepted: 108, Rejected: 109, Denied: 110},
+				{
+					Address: "10.0.0.1:11210", TLS: true, Handshakes: map[string]uint64{"done": 111, "plain": 112}, Handshaking: 113,
+					Expires: time.Unix(1_800_000_000, 0),
+				},
+			},
 		},
-		Draining: true,
+		Draining: true, FilesChanged: 115, FilesFailed: 116,
 		Addresses: []proxy.AddressFigures{
 			addressFigures("10.0.0.9", 110), addressFigures(proxy.OtherAddresses, 120),
 		},
@@ -89,7 +95,7 @@ func figures() proxy.Snapshot {
 		Large:   proxy.BudgetFigures{Limit: 71, Bytes: 72, Peak: 73, Waiting: 74, Waits: 75, Expired: 76},
 		Pools: []proxy.PoolFigures{
 			{
-				Name: "main", PoolSum: poolSum(), Failures: 25, Moves: 30,
+				Name: "main", PoolSum: poolSum(), Failures: 25, Moves: 30, Expires: time.Unix(1_900_000_000, 0),
 				Ring:            proxy.RingFigures{Kind: "ketama", Hash: "00000000000000ff", Changes: map[string]uint64{"reload": 133}},
 				OversizedValues: map[string]uint64{"passed": 130, "split": 131, "refused": 132},
 

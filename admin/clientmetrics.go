@@ -40,7 +40,7 @@ func clientFamilies() []family {
 			func(l *proxy.ListenerFigures) float64 { return float64(l.Rejected) }),
 		by("mcproxy_client_conns_closed_total", "Client connections that were closed, by reason: client (it ended them, or they broke); quit; binary "+
 			"(memcached's binary protocol); garbage (HTTP, or a line that is too long); stalled (a client held a large value and moved no byte for 15 s while "+
-			"others waited for the budget); drain (the proxy is ending).", "reason",
+			"others waited for the budget); drain (the proxy is ending); tls (TLS on a listener without); guesses (logins failed too often).", "reason",
 			func(c *proxy.ClientFigures) map[string]uint64 { return c.ClosedBy }),
 		one("mcproxy_client_received_bytes_total", prometheus.CounterValue, "Bytes from clients.",
 			func(c *proxy.ClientFigures) float64 { return float64(c.BytesIn) }),
@@ -49,7 +49,7 @@ func clientFamilies() []family {
 		one("mcproxy_client_requests_in_flight", prometheus.GaugeValue, "Requests of clients whose answers have not been sent.",
 			func(c *proxy.ClientFigures) float64 { return float64(c.InFlight) }),
 		by("mcproxy_client_errors_total", "Requests of clients that the proxy itself answered with an error, by kind: line (no command, or a wrong one); data_chunk "+
-			"(the value does not end where it should); too_large (over max_value); out_of_memory (no room in the budget in time); stream (the connection could not go on).",
+			"(the value does not end where it should); too_large (over max_value); out_of_memory (no room in the budget in time); stream (the connection could not go on); unauthenticated (no login yet); login (a wrong one); forbidden (the listener permits no such command or key).",
 			"kind", func(c *proxy.ClientFigures) map[string]uint64 { return c.Errors }),
 	}
 }

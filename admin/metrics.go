@@ -87,7 +87,7 @@ type collector struct {
 
 func newCollector(source Source, native bool) *collector {
 	c := &collector{source: source, native: native}
-	c.families = slices.Concat(processFamilies(), reloadFamilies(), clientFamilies(), addressFamilies(), poolFamilies(), ringFamilies(), valueFamilies(),
+	c.families = slices.Concat(processFamilies(), reloadFamilies(), clientFamilies(), securityFamilies(), addressFamilies(), poolFamilies(), ringFamilies(), valueFamilies(),
 		hotKeyFamilies(), splitFamilies(), backendFamilies(), serverFamilies())
 	c.histograms = histograms()
 	for _, h := range c.histograms {

@@ -7,9 +7,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/netip"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -46,6 +43,9 @@ type Options struct {
 	// NativeHistograms gives histograms native buckets beside the classic ones, for a Prometheus that asks for them.
 	NativeHistograms bool
 	Log              Log // nil: its level cannot be asked for, or changed
+	// Hosts are the names that requests may ask for where other machines reach the address, beside its IP address and localhost.
+	Hosts []string
+	Pprof bool // Go's profiles are served
 }
 
 // A Log is the program's. Its methods are safe for concurrent use.
@@ -67,6 +67,8 @@ type Server struct {
 	log      *zap.Logger
 	recorder *recorder
 	page     page
+	hosts    []string // that requests may ask for, beside addresses and localhost
+	pprof    bool
 }
 
 // Bounds of what one client of the endpoints can take.
@@ -94,6 +96,8 @@ func New(source Source, opts Options, log *zap.Logger) *Server {
 		log:      log,
 		recorder: newRecorder(source, log),
 		page:     newPage(),
+		hosts:    opts.Hosts,
+		pprof:    opts.Pprof,
 	}
 }
 
@@ -140,7 +144,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	return fmt.Errorf("admin: %w", err)
 }
 
-// Handler gives the endpoints. loopbackOnly refuses requests whose Host is not loopback's.
+// Handler gives the endpoints. loopbackOnly says that the address is the machine's own: then requests whose Host is not loopback's are refused.
 func (s *Server) Handler(loopbackOnly bool) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/metrics", s.metrics)
@@ -161,45 +165,11 @@ func (s *Server) Handler(loopbackOnly bool) http.Handler {
 	if s.level != nil {
 		mux.HandleFunc(logLevelPath, s.logLevel)
 	}
+	if s.pprof {
+		addPprof(mux)
+	}
 	mux.HandleFunc("/{$}", s.root)
-	return guard(mux, loopbackOnly)
-}
-
-// The paths that are posted to: the first two change something, and take nothing but POST; the next may get its key by POST; the last
-// changes something by POST, and tells it by GET.
-const (
-	releasePath  = "/api/release"
-	reloadPath   = "/api/reload"
-	lookupPath   = "/api/lookup"
-	logLevelPath = "/api/loglevel"
-)
-
-// guard lets only reads through, but for these paths, and only from those who know that they talk to this machine. What changes
-// something must not come from another site's page (http.CrossOriginProtection): browsers let pages post anywhere.
-func guard(next http.Handler, loopbackOnly bool) http.Handler {
-	origin := http.NewCrossOriginProtection()
-	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		w.Header().Set("X-Content-Type-Options", "nosniff")
-		w.Header().Set("Cache-Control", "no-store")
-		methods, told := []string{"GET", "HEAD"}, "only GET and HEAD are answered here"
-		switch req.URL.Path {
-		case releasePath, reloadPath:
-			methods, told = []string{"POST"}, "only POST is answered here"
-		case lookupPath, logLevelPath:
-			methods, told = []string{"GET", "HEAD", "POST"}, "only GET, HEAD and POST are answered here"
-		}
-		switch {
-		case !slices.Contains(methods, req.Method):
-			w.Header().Set("Allow", strings.Join(methods, ", "))
-			say(w, http.StatusMethodNotAllowed, told)
-		case loopbackOnly && !loopbackHost(req.Host):
-			say(w, http.StatusForbidden, "ask for localhost, 127.0.0.1 or [::1]: this address is the machine's own")
-		case origin.Check(req) != nil:
-			say(w, http.StatusForbidden, "another site's page has sent this")
-		default:
-			next.ServeHTTP(w, req)
-		}
-	})
+	return &guard{next: mux, origin: http.NewCrossOriginProtection(), loopbackOnly: loopbackOnly, hosts: s.hosts}
 }
 
 // say answers with a line of text.
@@ -207,26 +177,4 @@ func say(w http.ResponseWriter, status int, text string) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.WriteHeader(status)
 	_, _ = io.WriteString(w, text+"\n") // the client is gone, and nobody else wants to know
-}
-
-// loopbackHost says whether a Host header names this machine. One without a Host, as HTTP/1.0 allows, comes from no browser.
-func loopbackHost(host string) bool {
-	if host == "" {
-		return true
-	}
-	name := host
-	if h, _, err := net.SplitHostPort(host); err == nil {
-		name = h
-	}
-	name = strings.TrimSuffix(strings.TrimPrefix(name, "["), "]")
-	if ip, err := netip.ParseAddr(name); err == nil {
-		return ip.Unmap().IsLoopback()
-	}
-	return strings.EqualFold(strings.TrimSuffix(name, "."), "localhost")
-}
-
-// isLoopback says whether an address can be reached from this machine alone.
-func isLoopback(addr net.Addr) bool {
-	tcp, ok := addr.(*net.TCPAddr)
-	return ok && tcp.IP.IsLoopback()
 }

@@ -51,14 +51,15 @@ type Backend struct {
 	Gate func() bool
 
 	// Atomic.
-	options atomic.Pointer[Options]
-	state   atomic.Uint32
-	fails   atomic.Int32 // consecutive connect errors and timeouts
-	connIDs atomic.Uint64
-	version atomic.Pointer[string]
-	keeper  atomic.Pointer[keeper]
-	stats   atomic.Pointer[statlines.Server]
-	release atomic.Bool // an operator has said that it may come back
+	options   atomic.Pointer[Options]
+	state     atomic.Uint32
+	fails     atomic.Int32 // consecutive connect errors and timeouts
+	connIDs   atomic.Uint64
+	version   atomic.Pointer[string]
+	keeper    atomic.Pointer[keeper]
+	stats     atomic.Pointer[statlines.Server]
+	release   atomic.Bool               // an operator has said that it may come back
+	transport atomic.Pointer[Transport] // nil: none
 }
 
 // New describes a backend; nothing is connected. network is "tcp" (address "host:port") or "unix" (address a path). A host

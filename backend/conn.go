@@ -6,6 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"mcproxy/internal/epoll"
+	"mcproxy/internal/tlsrelay"
 	"mcproxy/protocol"
 )
 
@@ -52,6 +53,9 @@ type conn struct {
 	fresh int    // of calls: those enqueued since the last write
 	held  bool   // what is written next has waited
 	marks []mark // of writes that were late, the oldest first
+
+	opening *opening        // of a conn that is not open yet; nil where connecting is all
+	relay   *tlsrelay.Relay // that encrypts it; nil: none
 }
 
 // enqueue appends a call whose request is in out already, from off on.
@@ -112,15 +116,7 @@ func (c *conn) modify(want epoll.Events) {
 // Ready is the loop's word that the descriptor is ready.
 func (c *conn) Ready(ev epoll.Events) {
 	if c.state == connConnecting {
-		if errno := c.p.loop.Kernel.Connected(c.fd); errno != 0 {
-			c.p.connectFailed(c, errno)
-			return
-		}
-		c.state = connOpen
-		c.modify(epoll.In)
-		if c.state == connOpen {
-			c.wake()
-		}
+		c.goOn(ev)
 		return
 	}
 	if ev&(epoll.In|epoll.Hup|epoll.Err) != 0 {
@@ -369,7 +365,7 @@ func (c *conn) fail(cause error) {
 	connected := c.state != connConnecting
 	c.state = connClosed
 	p := c.p
-	p.loop.CloseFD(c.fd, c.tag)
+	c.closeFD()
 	p.forget(c)
 	if c.calls.n > 0 && c.in != nil {
 		c.calls.at(0).begun = true
@@ -395,6 +391,18 @@ func (c *conn) fail(cause error) {
 	p.loop.Buffers.Put(c.in)
 	p.loop.Buffers.Put(c.out)
 	c.in, c.out = nil, nil
+}
+
+// closeFD closes the descriptor, or sees to it that there will be none.
+func (c *conn) closeFD() {
+	if c.fd < 0 {
+		c.opening.cancel()
+		return
+	}
+	c.p.loop.CloseFD(c.fd, c.tag)
+	if c.relay != nil { // before any delete follows on another conn, so that nothing more of this one arrives
+		c.relay.Abort()
+	}
 }
 
 // due is when the conn wants to be looked at next, apart from its calls' deadlines; 0: not.

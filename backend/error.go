@@ -15,6 +15,7 @@ var (
 	ErrClosed     = errors.New("conn closed by the backend")
 	ErrProtocol   = errors.New("answer out of protocol")
 	ErrShutdown   = errors.New("proxy is shutting down")
+	ErrLogin      = errors.New("login refused") // the backend does not take the pool's name and password
 )
 
 // An Error says that a call was not answered. The conn to the client is not concerned.

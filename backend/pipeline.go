@@ -184,8 +184,11 @@ func (p *Pipeline) open(i int) (*conn, *Error) {
 		return nil, p.noConn(errno)
 	}
 	cn := &conn{p: p, fd: fd, id: p.Backend.connIDs.Add(1), state: connOpen}
+	if t := p.Backend.transport.Load(); t != nil {
+		cn.opening = &opening{t: t}
+	}
 	want := epoll.In
-	if errno == unix.EINPROGRESS {
+	if errno == unix.EINPROGRESS || cn.opening != nil {
 		cn.state, cn.held = connConnecting, true
 		want = epoll.Out
 		cn.connectBy = p.loop.Now + int64(p.Backend.Options().ConnectTimeout)

@@ -32,10 +32,6 @@ func listenAddress(network, address *string) kind {
 			return
 		}
 		*network, *address = n, a
-		if n == "tcp" && !isLoopback(a) {
-			r.warn(v, "%s can be reached from other machines; cached values are pickles, and whoever can write to the cache "+
-				"can run code in Keystone: listen on 127.0.0.1, [::1] or unix:/path", quote(s))
-		}
 	}}
 }
 
@@ -57,9 +53,6 @@ func adminAddress(address *string) kind {
 			return
 		}
 		*address = a
-		if !isLoopback(a) {
-			r.warn(v, "%s can be reached from other machines, and asks nobody for a password: listen on 127.0.0.1 or [::1]", quote(s))
-		}
 	}}
 }
 

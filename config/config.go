@@ -39,6 +39,10 @@ type Log struct {
 type Admin struct {
 	Address          string // "127.0.0.1:9151"; "" is no endpoint
 	NativeHistograms bool   // histograms have native buckets too
+
+	Remote bool     // Address may be one that other machines reach
+	Hosts  []string // names that requests may ask for then
+	Pprof  bool     // Go's profiles are served
 }
 
 // Load reads the file at path. Its error is Problems if the file could be read.

@@ -3,6 +3,7 @@ package config_test
 import (
 	"errors"
 	"flag"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -19,7 +20,9 @@ import (
 	"mcproxy/placement"
 	"mcproxy/pool"
 	"mcproxy/pool/copies"
+	"mcproxy/protocol"
 	"mcproxy/proxy"
+	"mcproxy/proxy/door"
 	"mcproxy/ring"
 )
 
@@ -71,8 +74,15 @@ func TestParseEveryKey(t *testing.T) {
 	want := &config.File{
 		Proxy: proxy.Config{
 			Listeners: []proxy.Listener{
-				{Network: "tcp", Address: "127.0.0.1:11210"},
-				{Network: "tcp", Address: "[::1]:0"},
+				{Network: "tcp", Address: "127.0.0.1:11210", Door: door.Config{
+					Cert: "/etc/mcproxy/cert.pem", Key: "/etc/mcproxy/key.pem", ClientCA: "/etc/mcproxy/clients.pem",
+					HandshakeTimeout: 3 * time.Second, MaxHandshakes: 9, AuthFile: "/etc/mcproxy/users",
+					Allow: []netip.Prefix{
+						netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8"), netip.MustParsePrefix("192.168.1.7/32"),
+					},
+					ReadOnly: true, Verbs: []protocol.Verb{protocol.Touch}, Prefixes: []string{"tokens/", "_lock"},
+				}},
+				{Network: "tcp", Address: "[::1]:0", Door: door.Config{ReadOnly: true}},
 				{Network: "unix", Address: "/run/mcproxy/mcproxy.sock", Mode: 0o600},
 			},
 			Workers:       3,
@@ -100,12 +110,18 @@ func TestParseEveryKey(t *testing.T) {
 					Gutter:        "spare",
 					GutterTTL:     20 * time.Second,
 					AllowFlushAll: true,
-					Coalesce:      pool.CoalesceOff,
-					HotKeysOff:    true,
-					HideKeys:      true,
-					HotDrill:      100 * time.Millisecond,
-					Split:         pool.SplitConfig{Enabled: true, Threshold: 100 << 10, Chunk: 10_000, Copies: 2, MaxValue: 8 << 20},
-					Copies:        pool.CopyConfig{Mode: copies.Strict, Max: 3},
+					AllowStatsAll: true,
+					AuthFile:      "/etc/mcproxy/login",
+					TLS: pool.TLSConfig{
+						Enabled: true, CA: "/etc/mcproxy/ca.pem", Cert: "/etc/mcproxy/proxy.pem", Key: "/etc/mcproxy/proxy-key.pem",
+						ServerName: "memcached.example.org",
+					},
+					Coalesce:   pool.CoalesceOff,
+					HotKeysOff: true,
+					HideKeys:   true,
+					HotDrill:   100 * time.Millisecond,
+					Split:      pool.SplitConfig{Enabled: true, Threshold: 100 << 10, Chunk: 10_000, Copies: 2, MaxValue: 8 << 20},
+					Copies:     pool.CopyConfig{Mode: copies.Strict, Max: 3},
 					HotKeys: hotkey.Config{
 						Tau: 0.1, Window: int64(500 * time.Millisecond), Cool: int64(90 * time.Second), Top: 7, MinRate: 12.5, Ignore: []string{"_lock", "tokens/"},
 					},
@@ -151,9 +167,11 @@ func TestParseEveryKey(t *testing.T) {
 			DefaultPool: "main",
 		},
 		Log:   config.Log{Level: "debug", Format: "json"},
-		Admin: config.Admin{Address: "127.0.0.1:9151", NativeHistograms: true},
+		Admin: config.Admin{Address: "10.0.0.1:9151", NativeHistograms: true, Remote: true, Hosts: []string{"cache1.example.org"}, Pprof: true},
 	}
-	if diff := cmp.Diff(want, f, cmpopts.IgnoreUnexported(config.File{})); diff != "" {
+	f.Warnings = nil // of the admin address
+	networks := cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })
+	if diff := cmp.Diff(want, f, networks, cmpopts.IgnoreUnexported(config.File{})); diff != "" {
 		t.Errorf("every_key.toml (-want +got):\n%s", diff)
 	}
 }
@@ -205,7 +223,7 @@ func TestSizes(t *testing.T) {
 func TestWarnings(t *testing.T) {
 	text := `[admin]
 address = "0.0.0.0:9151"
-
+remote = true
 [[listeners]]
 address = "10.0.0.5:11210"
 [[listeners]]
@@ -220,6 +238,17 @@ address = "127.8.8.8:11214"
 address = "localhost:11215"
 [[listeners]]
 address = "unix:/run/x"
+[[listeners]]
+address = "10.0.0.5:11216"
+auth_file = "/users"
+[[listeners]]
+address = "10.0.0.5:11217"
+auth_file = "/users"
+cert = "/cert.pem"
+key = "/key.pem"
+[[listeners]]
+address = "10.0.0.5:11218"
+allow = ["10.0.0.0/8"]
 
 [pools.main]
 backends = ["10.0.0.5:11211"]
@@ -229,14 +258,15 @@ timeout = "1500ms"
 	for _, w := range parse(t, text).Warnings {
 		got = append(got, w.String())
 	}
-	const pickles = "can be reached from other machines; cached values are pickles, and whoever can write to the cache can run code in Keystone: listen on 127.0.0.1, [::1] or unix:/path"
+	const pickles = "can be reached from other machines; cached values are pickles, and whoever can write to the cache can run code in Keystone: listen on 127.0.0.1, [::1] or unix:/path, or write allow, client_ca or auth_file"
 	want := []string{
-		`proxy.toml:2: admin.address: "0.0.0.0:9151" can be reached from other machines, and asks nobody for a password: listen on 127.0.0.1 or [::1]`,
+		`proxy.toml:2: admin.address: "0.0.0.0:9151" can be reached from other machines, and asks nobody for a password: see to it that only those can who may read keys and figures`,
 		`proxy.toml:5: listeners[0].address: "10.0.0.5:11210" ` + pickles,
 		`proxy.toml:7: listeners[1].address: ":11211" ` + pickles,
 		`proxy.toml:9: listeners[2].address: "[::]:11212" ` + pickles,
 		`proxy.toml:11: listeners[3].address: "cache:11213" ` + pickles,
-		`proxy.toml:21: pools.main.timeout: 1.5s is more than 1s, after which python-memcached takes the proxy for dead and leaves it alone for 300 s`,
+		`proxy.toml:20: listeners[7].auth_file: passwords for "10.0.0.5:11216" cross the network in plain text: write cert and key`,
+		`proxy.toml:32: pools.main.timeout: 1.5s is more than 1s, after which python-memcached takes the proxy for dead and leaves it alone for 300 s`,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("warnings (-want +got):\n%s", diff)

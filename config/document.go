@@ -93,6 +93,7 @@ func (d *draft) readListeners(r *reader, v value) {
 		if l.Mode != 0 && l.Network != "unix" {
 			r.fail(item.key("mode"), "%s is no unix socket and has no permissions; take the key out", quote(l.Address))
 		}
+		checkDoor(r, item, &l)
 		d.file.Proxy.Listeners = append(d.file.Proxy.Listeners, l)
 	})
 	if items, ok := v.items(); ok && len(items) == 0 {
@@ -113,7 +114,19 @@ func (d *draft) readLog(r *reader, v value) {
 }
 
 func (d *draft) readAdmin(r *reader, v value) {
-	r.table(v, "[admin]", adminOptions(&d.file.Admin))
+	a := &d.file.Admin
+	r.table(v, "[admin]", adminOptions(a))
+	if address := v.key("address"); a.Address != "" && !isLoopback(a.Address) {
+		const open = "%s can be reached from other machines, and asks nobody for a password"
+		if a.Remote {
+			r.warn(address, open+": see to it that only those can who may read keys and figures", quote(a.Address))
+		} else {
+			r.fail(address, open+": listen on 127.0.0.1 or [::1], or write remote = true", quote(a.Address))
+		}
+	}
+	if len(a.Hosts) > 0 && !a.Remote {
+		r.fail(v.key("hosts"), "requests come from this machine alone; write remote = true too, or take the key out")
+	}
 }
 
 func (d *draft) readPools(r *reader, v value) {
@@ -156,6 +169,20 @@ func (p *poolDraft) readCoalesce(r *reader, v value) {
 
 func (p *poolDraft) readHotKeys(r *reader, v value) {
 	r.table(v, "["+v.path+"]", hotkeyOptions(p))
+}
+
+func (p *poolDraft) readTLS(r *reader, v value) {
+	c := &p.config.TLS
+	if !r.table(v, "["+v.path+"]", tlsOptions(p)) {
+		return
+	}
+	pairOfFiles(r, v, c.Cert, c.Key)
+	for _, name := range []string{"ca", "cert", "key", "server_name"} {
+		if v.has(name) && !c.Enabled && !v.has("enabled") {
+			r.fail(v.key(name), "the pool does not use TLS; write enabled = true too")
+			return
+		}
+	}
 }
 
 func (p *poolDraft) readSplit(r *reader, v value) {

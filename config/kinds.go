@@ -291,3 +291,25 @@ func prefixes(dst *[]string) kind {
 		*dst = all
 	}}
 }
+
+// names takes a list of host names.
+func names(dst *[]string) kind {
+	const allowed = `a list such as ["cache1.example.org"]`
+	return kind{allowed, func(r *reader, v value) {
+		items, ok := v.items()
+		if !ok {
+			r.wrongType(v, allowed)
+			return
+		}
+		for _, item := range items {
+			switch s, ok := item.data.(string); {
+			case !ok:
+				r.wrongType(item, `a string such as "cache1.example.org"`)
+			case s == "" || hostProblem(s) != "":
+				r.fail(item, `%s is no host name; write one such as "cache1.example.org", without a port`, quote(s))
+			default:
+				*dst = append(*dst, s)
+			}
+		}
+	}}
+}

@@ -33,6 +33,7 @@ func sections() []section {
 		{"[pools.NAME.hotkeys]", "in [pools.NAME.hotkeys]", hotkeyOptions(new(poolDraft))},
 		{"[pools.NAME.split]", "in [pools.NAME.split]", splitOptions(new(poolDraft))},
 		{"[pools.NAME.replicas]", "in [pools.NAME.replicas]", replicaOptions(new(poolDraft))},
+		{"[pools.NAME.tls]", "in [pools.NAME.tls]", tlsOptions(new(poolDraft))},
 		{"an entry of backends", "in a backend's { … }", backendOptions(new(pool.BackendConfig))},
 		{"[[routes]]", "in [[routes]]", routeOptions(new(proxy.Route))},
 	}
@@ -52,16 +53,6 @@ func topOptions(d *draft) []option {
 		{"admin", kind{"[admin]", d.readAdmin}, "", "The HTTP endpoints for operators."},
 		{"pools", kind{"[pools.NAME]", d.readPools}, "", "Sets of backends. At least one."},
 		{"routes", kind{"[[routes]]", d.readRoutes}, "", "Which keys go to which pool."},
-	}
-}
-
-func listenerOptions(l *proxy.Listener) []option {
-	return []option{
-		{
-			"address", listenAddress(&l.Network, &l.Address), "",
-			"Where to listen. Port 0 is any free port; the log tells which.",
-		},
-		{"mode", fileMode(&l.Mode), `"0660"`, "Permissions of a unix socket."},
 	}
 }
 
@@ -132,6 +123,18 @@ func adminOptions(a *Admin) []option {
 			"Where /metrics, /healthz and /readyz are served over HTTP. Without it they are not.",
 		},
 		{
+			"remote", boolean(&a.Remote), "false",
+			"Whether the address may be one that other machines reach. They are only told things: what changes something, and pprof, stay this machine's.",
+		},
+		{
+			"hosts", names(&a.Hosts), "[]",
+			"Host names that requests may ask for, with remote = true. They may always ask for an IP address, localhost or this machine's own name.",
+		},
+		{
+			"pprof", boolean(&a.Pprof), "false",
+			"Whether Go's profiles are served at /debug/pprof/. They tell what is in memory.",
+		},
+		{
 			"native_histograms", boolean(&a.NativeHistograms), "false",
 			"Histograms of /metrics have native buckets too, for a Prometheus with native histograms enabled.",
 		},
@@ -176,6 +179,15 @@ func placeOptions(d *poolDraft) []option {
 		{
 			"allow_flush_all", boolean(&c.AllowFlushAll), "false",
 			"Whether flush_all is sent to every backend of the pool. Otherwise it is refused.",
+		},
+		{
+			"allow_stats_all", boolean(&c.AllowStatsAll), "false",
+			"Whether every argument of stats is passed on to a pool's only backend. Otherwise those are refused that change it or tell its keys: " +
+				"reset, detail, cachedump, sizes_enable, sizes_disable.",
+		},
+		{
+			"auth_file", filePath(&c.AuthFile), "",
+			"File with a line \"name:password\", as memcached's (-Y). The proxy logs in with it first on each connection to a backend.",
 		},
 	}
 }
@@ -253,6 +265,7 @@ func limitOptions(d *poolDraft) []option {
 		{"hotkeys", kind{"[pools.NAME.hotkeys]", d.readHotKeys}, "", "How keys that are read or written much are found."},
 		{"split", kind{"[pools.NAME.split]", d.readSplit}, "", "Large values that are spread over the backends in chunks."},
 		{"replicas", kind{"[pools.NAME.replicas]", d.readReplicas}, "", "Keys that are read so much that other backends get copies of them."},
+		{"tls", kind{"[pools.NAME.tls]", d.readTLS}, "", "TLS, 1.2 or newer, on the connections to the backends."},
 	}
 }
 
@@ -322,6 +335,20 @@ func replicaOptions(d *poolDraft) []option {
 				"have the same mode, or none of them makes copies. It takes two backends or more, with memcached 1.6.10 or later.",
 		},
 		{"max", integer(&d.config.Copies.Max, 1, replica.MaxCopies), strconv.Itoa(replica.MaxCopies), "The most copies of a key; a backend has one at most."},
+	}
+}
+
+func tlsOptions(d *poolDraft) []option {
+	c := &d.config.TLS
+	return []option{
+		{"enabled", boolean(&c.Enabled), "false", "Whether the backends speak TLS (memcached -Z)."},
+		{"ca", filePath(&c.CA), "", "PEM file of authorities that the backends' certificates must come from. Without it they are the system's."},
+		{"cert", filePath(&c.Cert), "", "PEM file of a certificate that the proxy shows to the backends, for those that demand one."},
+		{"key", filePath(&c.Key), "", "PEM file of the certificate's key."},
+		{
+			"server_name", name(&c.ServerName, 253), "",
+			"The host name or IP address that each backend's certificate must be for. Without it that is the host of the backend's address.",
+		},
 	}
 }
 

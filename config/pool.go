@@ -43,6 +43,7 @@ func (p *poolDraft) finish(r *reader) {
 	}
 	p.checkReplicas(r)
 	p.checkRing(r)
+	p.checkTLS(r)
 	b, def := c.Backend, c.Backend.WithDefaults()
 	p.atLeast(r, limit{"stall_timeout", b.StallTimeout, def.StallTimeout}, limit{"timeout", b.Timeout, def.Timeout})
 	p.atLeast(r, limit{"probe_max", b.ProbeMax, def.ProbeMax}, limit{"probe_interval", b.ProbeInterval, def.ProbeInterval})
@@ -109,6 +110,19 @@ func (p *poolDraft) checkReplicas(r *reader) {
 	}
 	if len(c.Backends) < copies.MinBackends {
 		c.Copies.Mode = copies.Off
+	}
+}
+
+// checkTLS finds backends of which nobody knows what their certificates are for.
+func (p *poolDraft) checkTLS(r *reader) {
+	c := &p.config
+	if !c.TLS.Enabled || c.TLS.ServerName != "" {
+		return
+	}
+	for _, b := range c.Backends {
+		if b.Network == "unix" {
+			r.fail(p.addresses[sameAddress(b.Network, b.Address)], "a unix socket has no host that its certificate could be for; write server_name in [pools.%s.tls]", c.Name)
+		}
 	}
 }
 

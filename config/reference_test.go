@@ -39,7 +39,7 @@ func TestReferenceIsInDocs(t *testing.T) {
 // TestDocsLoad parses the files that are shown in the docs.
 func TestDocsLoad(t *testing.T) {
 	block := regexp.MustCompile("(?s)```toml\n(.*?)```")
-	for _, name := range []string{"../README.md", "../docs/config.md", "../docs/hot-keys.md"} {
+	for _, name := range []string{"../README.md", "../docs/config.md", "../docs/hot-keys.md", "../docs/security.md"} {
 		text, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)
@@ -75,7 +75,7 @@ func TestExampleHasEveryKey(t *testing.T) {
 			want = `(?m)^\[` + key + `\]`
 		case "pools":
 			want = `(?m)^\[pools\.`
-		case "coalesce", "hotkeys", "split", "replicas":
+		case "coalesce", "hotkeys", "split", "replicas", "tls":
 			want = `(?m)^#?\[pools\.[a-z]+\.` + key + `\]`
 		case "name", "weight": // in an inline table
 			want = `[{ ,]` + key + ` = `

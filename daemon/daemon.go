@@ -7,6 +7,8 @@ import (
 	"net"
 	"os"
 	"runtime"
+	"slices"
+	"strings"
 	"sync"
 
 	"go.uber.org/zap"
@@ -68,11 +70,22 @@ func New(o Options) (*Daemon, error) {
 	if d.adminLn != nil {
 		opts := admin.Options{
 			Build: admin.Build{Version: o.Version, GoVersion: runtime.Version()}, NativeHistograms: o.File.Admin.NativeHistograms, Log: o.Log.control,
+			Hosts: adminHosts(o.File.Admin), Pprof: o.File.Admin.Pprof,
 		}
 		d.admin = admin.New(d, opts, o.Log.Named("admin"))
 		o.Log.Info("admin", zap.String("url", "http://"+d.adminLn.Addr().String()))
 	}
 	return d, nil
+}
+
+// adminHosts are the names by which the endpoints may be asked: those of the configuration, and the machine's own, long and short.
+func adminHosts(a config.Admin) []string {
+	hosts := slices.Clone(a.Hosts)
+	if name, err := os.Hostname(); err == nil {
+		short, _, _ := strings.Cut(name, ".")
+		hosts = append(hosts, name, short)
+	}
+	return hosts
 }
 
 func warn(log *zap.Logger, f *config.File) {

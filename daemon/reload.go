@@ -35,6 +35,8 @@ func Compare(before, after *config.File) (*Change, error) {
 	refuse("proxy.workers", before.Proxy.Workers, after.Proxy.Workers)
 	refuse("log.format", before.Log.Format, after.Log.Format)
 	refuse("admin.address", before.Admin.Address, after.Admin.Address)
+	refuse("admin.hosts", strings.Join(before.Admin.Hosts, " "), strings.Join(after.Admin.Hosts, " "))
+	refuse("admin.pprof", before.Admin.Pprof, after.Admin.Pprof)
 	refuse("admin.native_histograms", before.Admin.NativeHistograms, after.Admin.NativeHistograms)
 	return c, nil
 }

@@ -33,6 +33,10 @@ type Config struct {
 	Split         chunks.Config
 	Copies        copies.Config
 	AllowFlushAll bool // flush_all is sent to every backend; otherwise it is refused
+	AllowStatsAll bool // every argument of stats is passed on to a pool's only backend; otherwise those that change it or tell its keys are refused
+
+	TLS      TLSConfig // of the conns to the backends
+	AuthFile string    // a file of users, of which the first is who the proxy logs in as at every backend; "": it does not
 
 	Backend backend.Options // the same for every backend of the pool
 }

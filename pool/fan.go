@@ -132,12 +132,27 @@ func (p *Pool) Version(x *Exchange, req *protocol.Request, affinity uint32, own 
 	})
 }
 
+// harmless says whether an argument of stats changes nothing on the server and tells no keys. (memcached's process_stat; an argument that
+// it does not know is none of these)
+func harmless(arg []byte) bool {
+	word, _, _ := bytes.Cut(arg, []byte(" "))
+	switch string(word) {
+	case "reset", "detail", "cachedump", "sizes_enable", "sizes_disable":
+		return false
+	}
+	return true
+}
+
 // Stats answers `stats`: the sums of the backends' figures, then extra (whole STAT lines). With an argument it is the
 // backend's own answer, which takes a pool of one backend.
 func (p *Pool) Stats(x *Exchange, req *protocol.Request, affinity uint32, extra []byte) {
 	if len(req.Arg) > 0 {
 		if len(p.Pipelines) != 1 {
 			x.To.Finish(x, []byte("CLIENT_ERROR stats with an argument needs a pool of one backend\r\n"))
+			return
+		}
+		if !p.Shared.Config.AllowStatsAll && !harmless(req.Arg) {
+			x.To.Finish(x, []byte(protocol.NotAllowed))
 			return
 		}
 		p.fanOut(x, req, affinity, func(f *fan) []byte {

@@ -25,6 +25,7 @@ type Shared struct {
 	Budget   *budget.Budget     // of the process, for values that are split; nil: without bounds. Set it before New.
 
 	timeout time.Duration                  // of the backends; immutable
+	proofs  proofs                         // that conns to the backends need; immutable
 	mutant  mutant                         // what tests break. Immutable
 	split   chunks.Shared                  // of the splitters
 	hot     atomic.Pointer[keybook.HotSet] // nil: no key is
@@ -54,7 +55,11 @@ func NewSharedAfter(former *Shared, cfg Config, find func(*BackendConfig) (*back
 	if err != nil {
 		return nil, err
 	}
-	s := &Shared{Config: cfg, Ring: r, timeout: cfg.Backend.WithDefaults().Timeout}
+	proofs, err := readProofs(&cfg)
+	if err != nil {
+		return nil, err
+	}
+	s := &Shared{Config: cfg, Ring: r, timeout: cfg.Backend.WithDefaults().Timeout, proofs: proofs}
 	s.split.Config, s.split.MinSpread = cfg.Split, split.ManifestLen
 	if former != nil {
 		s.split.Known = former.split.Known

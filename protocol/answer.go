@@ -26,6 +26,12 @@ const (
 	OpaqueTooLong = "CLIENT_ERROR opaque token too long\r\n"
 	NotAllowed    = "CLIENT_ERROR command not allowed through a proxy\r\n"
 	TooLarge      = "SERVER_ERROR object too large for cache\r\n"
+
+	Unauthenticated = "CLIENT_ERROR unauthenticated\r\n"
+	BadLogin        = "CLIENT_ERROR bad authentication token format\r\n"
+	LoginFailed     = "CLIENT_ERROR authentication failure\r\n"
+	VerbForbidden   = "CLIENT_ERROR command not permitted on this listener\r\n"
+	KeyForbidden    = "CLIENT_ERROR key not permitted on this listener\r\n"
 )
 
 // Suppressed says whether the answer of that status to a quiet request (NoReply) of that verb is not sent to the client.

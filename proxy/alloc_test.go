@@ -102,7 +102,7 @@ func cannedWorkerOf(tb testing.TB, k *cannedKernel, p pool.Config) *worker {
 	t := srv.tables.Load()
 	t.closeListeners(nil)
 	w := newWorkerOn(srv, k, t)
-	w.adopt(clientFD, &acceptor{srv: srv})
+	w.adopt(guest{fd: clientFD, by: t.acceptors[0]})
 	return w
 }
 

@@ -1,12 +1,6 @@
 package proxy
 
-import (
-	"net/netip"
-
-	"golang.org/x/sys/unix"
-
-	"mcproxy/internal/tally"
-)
+import "mcproxy/internal/tally"
 
 // A closing is why a client's conn was closed.
 type closing uint8
@@ -18,27 +12,32 @@ const (
 	byGarbage                // a line that is no memcached command's, or too long: HTTP for one
 	byStall                  // it held a large value and moved no byte while others waited for the budget
 	byDrain                  // the proxy is ending
+	byTLS                    // TLS, on a listener without
+	byGuesses                // too many logins that failed
 	numClosings
 )
 
 func (c closing) String() string {
-	return [...]string{"client", "quit", "binary", "garbage", "stalled", "drain"}[c]
+	return [...]string{"client", "quit", "binary", "garbage", "stalled", "drain", "tls", "guesses"}[c]
 }
 
 // A clientError is a kind of answer that the proxy itself refuses a client's line with.
 type clientError uint8
 
 const (
-	refusedLine  clientError = iota // the line is wrong
-	badChunk                        // the value does not end where it should
-	tooLarge                        // the value is over max_value
-	outOfMemory                     // the budget had no bytes for the value in time
-	streamBroken                    // the conn cannot go on: the binary protocol, or garbage
+	refusedLine     clientError = iota // the line is wrong
+	badChunk                           // the value does not end where it should
+	tooLarge                           // the value is over max_value
+	outOfMemory                        // the budget had no bytes for the value in time
+	streamBroken                       // the conn cannot go on: the binary protocol, or garbage
+	unauthenticated                    // the client must log in first
+	loginFailed                        // the login was wrong
+	forbidden                          // the listener does not permit the command, or the key
 	numClientErrors
 )
 
 func (e clientError) String() string {
-	return [...]string{"line", "data_chunk", "too_large", "out_of_memory", "stream"}[e]
+	return [...]string{"line", "data_chunk", "too_large", "out_of_memory", "stream", "unauthenticated", "login", "forbidden"}[e]
 }
 
 // clientCounts are what a worker counts of its clients.
@@ -48,10 +47,12 @@ type clientCounts struct {
 	errors   [numClientErrors]uint64
 	closed   [numClosings]uint64
 	widths   tally.Sizes // keys of the retrievals with several
+	logins   uint64      // that were right
 }
 
 func (c *clientCounts) addTo(to *ClientFigures) {
 	to.InFlight += c.inFlight
+	to.Logins += c.logins
 	for e, n := range c.errors {
 		to.Errors[clientError(e).String()] += n
 		to.Refused += n
@@ -63,21 +64,4 @@ func (c *clientCounts) addTo(to *ClientFigures) {
 	to.Binary += c.closed[byBinary]
 	to.Stalled += c.closed[byStall]
 	c.widths.AddTo(&to.Widths)
-}
-
-// peerOf names where a client's conn comes from: its address without the port, or "unix".
-func peerOf(fd int) string {
-	sa, err := unix.Getpeername(fd)
-	if err != nil {
-		return "unknown" // it is gone already
-	}
-	switch sa := sa.(type) {
-	case *unix.SockaddrInet4:
-		return netip.AddrFrom4(sa.Addr).String()
-	case *unix.SockaddrInet6:
-		return netip.AddrFrom16(sa.Addr).Unmap().String()
-	case *unix.SockaddrUnix:
-		return "unix"
-	}
-	return "unknown"
 }

@@ -9,6 +9,7 @@ import (
 
 	"mcproxy/backend"
 	"mcproxy/pool"
+	"mcproxy/proxy/door"
 	"mcproxy/ring"
 )
 
@@ -46,6 +47,7 @@ func (s *Server) Snapshot(ctx context.Context) (Snapshot, error) {
 	t := s.tables.Load()
 	snap := Snapshot{
 		Start: s.epoch, At: time.Now(), Workers: len(s.workers), Draining: s.draining.Load(), Reloads: s.reloads.get(), Large: s.budget.Figures(), Events: s.events.List(),
+		FilesChanged: s.files.Changed.Load(), FilesFailed: s.files.Failed.Load(),
 	}
 	snap.Clients.Errors, snap.Clients.ClosedBy = make(map[string]uint64), make(map[string]uint64)
 	for i, p := range t.pools {
@@ -77,6 +79,9 @@ func (s *Server) poolFigures(p *pool.Shared, r *ringFacts) PoolFigures {
 	f := PoolFigures{Name: p.Config.Name, OversizedValues: make(map[string]uint64), Backends: make([]BackendFigures, len(p.Backends))}
 	f.Requests, f.called = make(map[string]uint64), make(map[uint64][]pool.KeyCaller)
 	f.Ring = RingFigures{cmp.Or(p.Config.Ring.Kind, "consistent"), fmt.Sprintf("%016x", r.hash), map[string]uint64{"reload": s.reloads.ring(f.Name)}}
+	if id := p.Identity(); id != nil {
+		f.Expires = id.Expires()
+	}
 	for i, b := range p.Backends {
 		t := &f.Backends[i]
 		t.Name, t.Address, t.Version, t.State = b.Name, b.Address, b.Version(), b.State().String()
@@ -116,9 +121,17 @@ func (s *Server) addListeners(t *tables, c *ClientFigures) {
 	c.Conns, c.Accepted, c.Rejected = int(s.conns.Load()), s.accepted.Load(), s.rejected.Load()
 	for _, a := range t.acceptors {
 		counts := &a.counts
-		c.Listeners = append(c.Listeners, ListenerFigures{
+		f := ListenerFigures{
 			Address: a.l.Address, Conns: int(counts.conns.Load()), Accepted: counts.accepted.Load(), Rejected: counts.rejected.Load(),
-		})
+			Denied: counts.denied.Load(),
+		}
+		if d := a.door.Load(); d.Encrypts() {
+			f.TLS, f.Handshaking, f.Expires, f.Handshakes = true, d.Handshaking(), d.Expires(), make(map[string]uint64)
+			for o := range counts.handshakes {
+				f.Handshakes[door.Outcome(o).String()] = counts.handshakes[o].Load()
+			}
+		}
+		c.Listeners = append(c.Listeners, f)
 	}
 }
 

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"mcproxy/pool"
+	"mcproxy/proxy/door"
+	"mcproxy/proxy/route"
 )
 
 // Config is everything a Server is made from. Package config reads it from proxy.toml; tests build it by hand.
@@ -39,6 +41,8 @@ type Config struct {
 	Routes      []Route
 	DefaultPool string // for keys without a route and for commands without a key; "" is the only pool
 
+	FilesInterval time.Duration // between two looks whether certificates, keys and files of users have changed; 0 is 5 s, < 0 is never
+
 	Version string // the program's own, for `stats`, and for `version` while no backend's is known; "" is "0.0.0"
 }
 
@@ -47,12 +51,35 @@ type Listener struct {
 	Network string      // "tcp", "tcp4", "tcp6" or "unix"
 	Address string      // "127.0.0.1:11210", "[::1]:11210", or a socket's path
 	Mode    fs.FileMode // permissions of a unix socket; 0 is 0o660
+
+	Door door.Config // what it asks of its clients
 }
 
-// A Route sends the keys that begin with Prefix to the pool named Pool; the longest prefix wins.
-type Route struct {
-	Prefix string
-	Pool   string
+// A Route sends the keys that begin with Prefix to the pool named Pool.
+type Route = route.Route
+
+// A Router places keys as a Server with the same configuration would, without any server.
+type Router = route.Router
+
+// A Placement says where a key belongs.
+type Placement = route.Placement
+
+// NewRouter makes the rings and routes of a configuration.
+func NewRouter(cfg Config) (*Router, error) { return route.New(cfg.routing()) }
+
+// A Comparison says what it means for the keys to live by another configuration.
+type Comparison = route.Comparison
+
+// A Move says which part of some keys belongs to another server than before.
+type Move = route.Move
+
+// Compare places keys by two configurations. A key has moved if its server has another address, whatever that is called.
+func Compare(before, after Config) (*Comparison, error) {
+	return route.Compare(before.routing(), after.routing())
+}
+
+func (c *Config) routing() route.Config {
+	return route.Config{Pools: c.Pools, Routes: c.Routes, Default: c.DefaultPool}
 }
 
 func (c Config) withDefaults() Config {
@@ -67,5 +94,6 @@ func (c Config) withDefaults() Config {
 	c.SlowRate = cmp.Or(c.SlowRate, 10)
 	c.DrainTimeout = cmp.Or(c.DrainTimeout, 10*time.Second)
 	c.Version = cmp.Or(c.Version, "0.0.0")
+	c.FilesInterval = cmp.Or(c.FilesInterval, 5*time.Second)
 	return c
 }

@@ -21,13 +21,15 @@ import (
 	"mcproxy/backend"
 	"mcproxy/pool"
 	"mcproxy/proxy"
+	"mcproxy/proxy/door"
 )
 
 // TestConversations plays the files of testdata/conversations against a proxy over two scripted backends, a and b. Keys that
 // begin with "a" belong to a, all others to b. A line of a file is one of
 //
 //	# a comment, or nothing
-//	option KEY=VALUE                 before anything else, as in proxy.toml: on_error, timeout, max_pending, allow_flush_all, max_value (bytes)
+//	option KEY=VALUE                 before anything else, as in proxy.toml: on_error, timeout, max_pending, allow_flush_all, max_value (bytes),
+//	                                 commands, prefixes, users (of auth_file, blanks between)
 //	c> TEXT                          the client c (any name of letters and digits but a, b) sends TEXT and CRLF; \r, \n, \0, \xNN mean themselves
 //	c>> TEXT                         the same without CRLF
 //	c< TEXT                          the client gets the line TEXT
@@ -60,6 +62,7 @@ type play struct {
 	onError  pool.OnError
 	options  backend.Options
 	flushAll bool
+	door     door.Config // of the listener
 	maxValue int64
 	begin    func() // sets addr; start, if a test has no other
 	backends map[string]*scriptedBackend
@@ -85,7 +88,7 @@ func (p *play) fatalf(format string, args ...any) {
 func (p *play) start() {
 	cfg := proxy.Config{
 		StatsInterval: -1, // the backends are scripted
-		Listeners:     []proxy.Listener{{Network: "tcp", Address: "127.0.0.1:0"}},
+		Listeners:     []proxy.Listener{{Network: "tcp", Address: "127.0.0.1:0", Door: p.door}},
 		Workers:       1,
 		Routes:        []proxy.Route{{Prefix: "a", Pool: "a"}},
 		DefaultPool:   "b",
@@ -172,6 +175,14 @@ func (p *play) option(text string) {
 		p.options.MaxPending, err = strconv.Atoi(value)
 	case "allow_flush_all":
 		p.flushAll, err = strconv.ParseBool(value)
+	case "users": // the lines of auth_file
+		p.door.AuthFile = writeUsers(p.t, strings.ReplaceAll(value, " ", "\n")+"\n")
+	case "commands":
+		if p.door.ReadOnly = value == "read"; value != "read" {
+			err = errors.New("read")
+		}
+	case "prefixes":
+		p.door.Prefixes = strings.Fields(value)
 	case "max_value":
 		p.maxValue, err = strconv.ParseInt(value, 10, 64)
 	default:

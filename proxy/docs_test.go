@@ -24,6 +24,7 @@ import (
 	"mcproxy/pool"
 	"mcproxy/protocol"
 	"mcproxy/proxy"
+	"mcproxy/proxy/door"
 )
 
 const protocolDoc = "../docs/protocol.md"
@@ -134,6 +135,11 @@ func expand(s string) string {
 // serveMemcacheds runs a proxy over one pool of real memcacheds.
 func serveMemcacheds(t *testing.T, cfg pool.Config, maxValue int64, memcacheds int) string {
 	t.Helper()
+	return serveMemcachedsBehind(t, door.Config{}, cfg, maxValue, memcacheds)
+}
+
+func serveMemcachedsBehind(t *testing.T, d door.Config, cfg pool.Config, maxValue int64, memcacheds int) string {
+	t.Helper()
 	cfg.Name = "main"
 	cfg.Backend.Timeout = 5 * time.Second // a busy machine is no failing backend
 	for i := range memcacheds {
@@ -142,7 +148,7 @@ func serveMemcacheds(t *testing.T, cfg pool.Config, maxValue int64, memcacheds i
 		})
 	}
 	return serve(t, proxy.Config{
-		Listeners: []proxy.Listener{{Network: "tcp", Address: "127.0.0.1:0"}}, Workers: 1, MaxValue: maxValue, Pools: []pool.Config{cfg},
+		Listeners: []proxy.Listener{{Network: "tcp", Address: "127.0.0.1:0", Door: d}}, Workers: 1, MaxValue: maxValue, Pools: []pool.Config{cfg},
 	})
 }
 
@@ -166,7 +172,7 @@ func TestProtocolDocConversations(t *testing.T) {
 				}
 				p.maxValue, p.backends = 0, nil
 				p.begin = func() {
-					p.addr = serveMemcacheds(t, pool.Config{AllowFlushAll: p.flushAll}, p.maxValue, memcacheds)
+					p.addr = serveMemcachedsBehind(t, p.door, pool.Config{AllowFlushAll: p.flushAll}, p.maxValue, memcacheds)
 				}
 			default:
 				t.Fatalf("%s:%d: %q is no kind of conversation", protocolDoc, block.line, block.info)
@@ -371,7 +377,7 @@ func TestProtocolDocWords(t *testing.T) {
 		reasons.WriteString(row.cells[0])
 	}
 	for _, err := range []error{
-		backend.ErrDown, backend.ErrHeld, backend.ErrUnsettled, backend.ErrTimeout, backend.ErrClosed, backend.ErrProtocol, backend.ErrShutdown,
+		backend.ErrDown, backend.ErrHeld, backend.ErrLogin, backend.ErrUnsettled, backend.ErrTimeout, backend.ErrClosed, backend.ErrProtocol, backend.ErrShutdown,
 	} {
 		if !strings.Contains(reasons.String(), "`"+err.Error()+"`") {
 			t.Errorf("%s does not have the reason %q", protocolDoc, err)

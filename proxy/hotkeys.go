@@ -85,6 +85,12 @@ func keyName(key string, hash uint64, hidden bool) string {
 	return EscapeKey(key)
 }
 
+// loggedKey is a key in a line of the log. Logs are kept and passed on, and a key may be a user's name: only who has debug lines
+// logged reads it there.
+func (s *Server) loggedKey(p *pool.Shared, key string, hash uint64) zap.Field {
+	return zap.String("key", keyName(key, hash, p.Config.HideKeys || !s.log.Core().Enabled(zap.DebugLevel)))
+}
+
 // EscapeKey writes a key for people, as protocol.EscapeKey does.
 func EscapeKey(key string) string { return protocol.EscapeKey(key) }
 
@@ -329,7 +335,7 @@ func (w *watcher) windowEnd(view *hotkey.View, keys []hotkey.Status) *copies.Win
 func (s *Server) tell(w *watcher, e *hotkey.Event) {
 	st := &e.Status
 	fields := []zap.Field{
-		zap.String("pool", w.pool.Config.Name), zap.String("key", keyName(st.Key, st.Hash, w.pool.Config.HideKeys)), zap.Stringer("kind", st.Kind),
+		zap.String("pool", w.pool.Config.Name), s.loggedKey(w.pool, st.Key, st.Hash), zap.Stringer("kind", st.Kind),
 		zap.Float64("share", st.Share), zap.Float64("ops", st.Ops()), zap.Float64("bytes", st.Bytes()), zap.Stringer("reason", e.Reason),
 	}
 	event := Event{Pool: w.pool.Config.Name, Key: keyName(st.Key, st.Hash, w.pool.Config.HideKeys)}

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -15,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"mcproxy/internal/epoll"
+	"mcproxy/proxy/door"
 )
 
 // An acceptor takes conns from one listener and hands them to the workers.
@@ -24,6 +26,10 @@ type acceptor struct {
 	ln   net.Listener
 	file *os.File        // the same socket, for accept4: a net.Listener's own RawConn cannot wait
 	raw  syscall.RawConn // file's
+
+	door    atomic.Pointer[door.Door] // in force
+	closed  chan struct{}             // closed when nothing more is accepted
+	closing sync.Once                 // closes it
 
 	counts listenerCounts
 }
@@ -38,7 +44,7 @@ func (s *Server) listen(l Listener, keepalive time.Duration) (*acceptor, error) 
 	if err != nil {
 		return nil, fmt.Errorf("listen: %w", err)
 	}
-	a := &acceptor{srv: s, l: l, ln: ln}
+	a := &acceptor{srv: s, l: l, ln: ln, closed: make(chan struct{})}
 	if err := a.setUp(keepalive); err != nil {
 		a.close()
 		return nil, fmt.Errorf("listen on %s: %w", l.Address, err)
@@ -74,6 +80,7 @@ func (a *acceptor) adapt(mode fs.FileMode, keepalive time.Duration) error {
 }
 
 func (a *acceptor) close() {
+	a.closing.Do(func() { close(a.closed) })
 	a.ln.Close()
 	if a.file != nil {
 		a.file.Close()
@@ -104,10 +111,12 @@ func removeStale(path string) error {
 func (a *acceptor) run() {
 	var complained time.Time
 	for {
-		fd, err := a.accept()
+		fd, from, err := a.accept()
 		switch {
 		case err == nil:
-			a.srv.assign(fd, a)
+			if !a.receive(fd, from) {
+				return
+			}
 		case errors.Is(err, net.ErrClosed):
 			return
 		case errors.Is(err, unix.ECONNABORTED), errors.Is(err, unix.EINTR):
@@ -125,15 +134,15 @@ func (a *acceptor) run() {
 	}
 }
 
-func (a *acceptor) accept() (fd int, err error) {
+func (a *acceptor) accept() (fd int, from unix.Sockaddr, err error) {
 	rerr := a.raw.Read(func(lfd uintptr) bool {
-		fd, _, err = unix.Accept4(int(lfd), unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
+		fd, from, err = unix.Accept4(int(lfd), unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
 		return !errors.Is(err, unix.EAGAIN)
 	})
 	if rerr != nil {
-		return -1, net.ErrClosed
+		return -1, nil, net.ErrClosed
 	}
-	return fd, err
+	return fd, from, err
 }
 
 // tooMany is what memcached says in the same case (memcached.c, with maxconns_fast).
@@ -144,10 +153,16 @@ type listenerCounts struct {
 	conns    atomic.Int64 // open now
 	accepted atomic.Uint64
 	rejected atomic.Uint64 // over MaxConns
+
+	denied         atomic.Uint64                // from networks that are not allowed
+	handshakes     [door.Outcomes]atomic.Uint64 // by how they ended
+	deniedTold     atomic.Int64                 // when that was last logged, since the epoch; 0: never
+	handshakesTold [door.Outcomes]atomic.Int64
 }
 
-// assign gives a client's conn, which came by a listener, to the worker that has the fewest.
-func (s *Server) assign(fd int, by *acceptor) {
+// assign gives a client's conn to the worker that has the fewest.
+func (s *Server) assign(g guest) {
+	fd, by := g.fd, g.by
 	if n, most := s.conns.Add(1), s.tables.Load().cfg.MaxConns; most > 0 && n > int64(most) {
 		s.conns.Add(-1)
 		s.rejected.Add(1)
@@ -166,7 +181,7 @@ func (s *Server) assign(fd int, by *acceptor) {
 		}
 	}
 	w.conns.Add(1)
-	if !w.loop.Post(func() { w.adopt(fd, by) }) {
+	if !w.loop.Post(func() { w.adopt(g) }) {
 		unix.Close(fd)
 		w.gone(by)
 	}

@@ -56,7 +56,7 @@ func (s *Server) Lookup(ctx context.Context, key []byte) (*KeyReport, error) {
 	}
 	var p *pool.Shared
 	err := w.visit(ctx, func() {
-		index := w.tables.routes.pool(key)
+		index := w.tables.routes.Pool(key)
 		p = w.tables.pools[index]
 		q.exchange.To, q.exchange.Blunt = q, true
 		w.nextID++

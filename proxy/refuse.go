@@ -6,6 +6,7 @@ import (
 
 	"mcproxy/pool"
 	"mcproxy/protocol"
+	"mcproxy/proxy/door"
 )
 
 // A refusal is a storage request that is answered with an error once its data block has gone by.
@@ -14,15 +15,64 @@ type refusal struct {
 	unlink []byte // the key whose old value goes away, or nil
 }
 
+const (
+	binaryMagic  = 0x80 // begins every request of memcached's binary protocol
+	tlsHandshake = 0x16 // and tlsMajor begin a conn with TLS (RFC 8446, 5.1)
+	tlsMajor     = 3
+)
+
+// foreign says whether p begins something else than a line.
+func foreign(p []byte) bool {
+	return p[0] == binaryMagic || p[0] == tlsHandshake && len(p) > 1 && p[1] == tlsMajor
+}
+
 // reject ends a stream that cannot go on; what was asked before is still answered.
 func (s *session) reject(err error) {
 	s.w.counts.errors[streamBroken]++
 	if errors.Is(err, protocol.ErrBinary) {
-		s.w.refuseBinary()
+		s.w.refuseProtocol(byBinary)
 		s.hangUp(byBinary)
 		return
 	}
 	s.hangUp(byGarbage)
+}
+
+// judge does with a request what the session's gate says. used bytes of data, where its line has n, were dealt with; end: the rest
+// cannot be looked at now. Neither: it may be begun.
+func (s *session) judge(req *protocol.Request, data []byte, n int) (used int, end bool) {
+	v := s.gate.Judge(req, data, n)
+	switch v.Kind {
+	case door.Pass:
+		return 0, false
+	case door.More:
+		s.need = v.Used
+		return 0, true
+	case door.LoggedIn:
+		s.w.counts.logins++
+		if v.Open {
+			s.gate = nil
+		}
+	case door.Forbidden:
+		s.w.counts.errors[forbidden]++
+	case door.Unauthenticated:
+		s.w.counts.errors[unauthenticated]++
+	case door.LoginFailed:
+		s.w.counts.errors[loginFailed]++
+	}
+	if !v.Always && req.NoReply && !req.Verb.IsMeta() {
+		v.Answer = ""
+	}
+	switch {
+	case v.Swallow > 0 && !v.End:
+		s.skip, s.after = v.Swallow, &refusal{answer: v.Answer}
+	case v.Answer != "":
+		s.answer(v.Answer)
+	}
+	if v.End {
+		s.hangUp(byGuesses)
+		return len(data), true
+	}
+	return v.Used, false
 }
 
 // refuseValue refuses a value that is too large, or for which there is no memory, as memcached does: the block goes by, then comes

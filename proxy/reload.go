@@ -101,9 +101,7 @@ func (s *Server) enforce(next, former *tables) {
 		if j := former.index(p.Config.Name); j >= 0 && former.rings[j].hash != next.rings[i].hash {
 			s.reloads.moved(p.Config.Name)
 		}
-		for _, b := range p.Backends {
-			b.SetOptions(p.Config.Backend)
-		}
+		p.Equip(s.services)
 	}
 	s.budget.Change(next.cfg.Assembly, int64(next.cfg.AssemblyWait))
 	for i, a := range next.acceptors {
@@ -111,6 +109,8 @@ func (s *Server) enforce(next, former *tables) {
 			s.log.Warn("a listener cannot be changed", zap.Stringer("address", a.ln.Addr()), zap.Error(err))
 		}
 	}
+	next.openDoors()
+	s.files.Refresh(next.secrets())
 	s.keepBackends(next)
 	s.turnTo(next)
 	s.keepTables(next, former)

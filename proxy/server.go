@@ -16,7 +16,9 @@ import (
 	"mcproxy/internal/chronicle"
 	"mcproxy/internal/durable"
 	"mcproxy/internal/epoll"
+	"mcproxy/internal/secrets"
 	"mcproxy/internal/tally"
+	"mcproxy/internal/tlsrelay"
 )
 
 // A Server is a running proxy. Its methods are safe for concurrent use.
@@ -28,8 +30,10 @@ type Server struct {
 	workers  []*worker
 	budget   *budget.Budget
 	ledger   *backend.Ledger
-	disk     *durable.Set  // where journals are kept; nil: in memory
-	stopping chan struct{} // closed when Serve begins to end
+	disk     *durable.Set    // where journals are kept; nil: in memory
+	guests   *tlsrelay.Group // of clients' conns
+	services *tlsrelay.Group // of conns to backends
+	stopping chan struct{}   // closed when Serve begins to end
 
 	tables   atomic.Pointer[tables] // those in force
 	ready    atomic.Bool
@@ -40,6 +44,8 @@ type Server struct {
 	events   chronicle.Events
 	changes  chronicle.StateChanges
 	reloads  reloads
+
+	files secrets.Watcher // of certificates, keys and files of users
 
 	addresses chan *tally.Addresses // lends them to one Snapshot at a time
 
@@ -61,9 +67,10 @@ func New(cfg Config, log *zap.Logger) (*Server, error) {
 	cfg = cfg.withDefaults()
 	s := &Server{
 		log: log, epoch: time.Now(), stopping: make(chan struct{}), budget: budget.New(cfg.Assembly, int64(cfg.AssemblyWait)),
-		ledger: new(backend.Ledger), keepers: make(map[*backend.Backend]*worker), addresses: make(chan *tally.Addresses, 1),
+		ledger: new(backend.Ledger), guests: tlsrelay.NewGroup(), services: tlsrelay.NewGroup(), keepers: make(map[*backend.Backend]*worker), addresses: make(chan *tally.Addresses, 1),
 	}
 	s.clock = epoll.NewClock(s.epoch)
+	s.files.Told = s.filesTold
 	s.reloads.figures = ReloadFigures{OK: true, At: s.epoch}
 	if err := s.openJournal(cfg.JournalDir); err != nil {
 		return nil, err
@@ -74,6 +81,10 @@ func New(cfg Config, log *zap.Logger) (*Server, error) {
 		return nil, err
 	}
 	close(t.settled) // there was nothing before
+	t.openDoors()
+	for _, p := range t.pools {
+		p.Equip(s.services)
+	}
 	s.tables.Store(t)
 	s.addresses <- new(tally.Addresses)
 	for range cfg.Workers {
@@ -147,6 +158,9 @@ func (s *Server) Serve(ctx context.Context) error {
 	}
 	pacer.Go(func() { s.pace(ctx) })
 	pacer.Go(func() { s.tellSlow(ctx) })
+	pacer.Go(func() {
+		s.files.Run(ctx, s.tables.Load().cfg.FilesInterval, func() []secrets.Refresher { return s.tables.Load().secrets() })
+	})
 	s.life.Lock()
 	t := s.tables.Load()
 	s.keepBackends(t)
@@ -168,6 +182,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	t = s.tables.Load()
 	t.closeListeners(nil)
 	s.accepting.Wait()
+	s.guests.Stop()
 	s.watching.stop()
 	pacer.Wait()
 	s.drain(t.cfg.DrainTimeout)
@@ -176,6 +191,8 @@ func (s *Server) Serve(ctx context.Context) error {
 		w.loop.Post(w.loop.Stop)
 	}
 	workers.Wait()
+	s.guests.Close()
+	s.services.Close()
 	s.closeJournal()
 	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) && !errors.Is(cause, context.DeadlineExceeded) {
 		return cause

@@ -7,8 +7,10 @@ import (
 
 	"mcproxy/internal/epoll"
 	"mcproxy/internal/tally"
+	"mcproxy/internal/tlsrelay"
 	"mcproxy/pool"
 	"mcproxy/protocol"
+	"mcproxy/proxy/door"
 )
 
 const (
@@ -31,10 +33,12 @@ type session struct {
 	from     *tally.Client // of that address
 	tag      epoll.Tag
 	fd       int
-	by       *acceptor // that it came by
-	index    int       // in worker.sessions
-	affinity uint32    // picks the conns to the backends
-	why      closing   // it is closed, when it is
+	by       *acceptor       // that it came by
+	gate     *door.Gate      // before its requests; nil: everything may be asked
+	index    int             // in worker.sessions
+	affinity uint32          // picks the conns to the backends
+	why      closing         // it is closed, when it is
+	relay    *tlsrelay.Relay // of a conn with TLS; nil
 
 	in  []byte // the begin of a request, or requests that must wait; nil when there are none
 	out []byte // answers; nil when there are none
@@ -109,9 +113,11 @@ func (s *session) read() {
 		s.from.BytesIn += uint64(n)
 		s.w.loop.Hear(&s.source)
 		s.moved = s.w.loop.Now
-		if begun == 0 && s.skip == 0 && s.pending == 0 && room[0] == binaryMagic {
-			s.why = byBinary
-			s.w.refuseBinary()
+		if begun == 0 && s.skip == 0 && s.pending == 0 && foreign(room[:n]) {
+			if s.why = byBinary; room[0] == tlsHandshake {
+				s.why = byTLS
+			}
+			s.w.refuseProtocol(s.why)
 			s.close()
 			return
 		}
@@ -121,9 +127,6 @@ func (s *session) read() {
 		}
 	}
 }
-
-// binaryMagic begins every request of memcached's binary protocol.
-const binaryMagic = 0x80
 
 // room gives where to read, and how many bytes at its start are the begin of a request already. That is the loop's
 // scratch, unless a long request has a buffer of its own.
@@ -199,7 +202,19 @@ func (s *session) consume(data []byte) (used int) {
 			return len(data)
 		}
 		if n == 0 {
+			if s.gate.Locked() && len(data)-used > protocol.MaxLineLen {
+				s.reject(protocol.ErrLineTooLong)
+			}
 			return used
+		}
+		if s.gate != nil {
+			took, end := s.judge(req, data[used:], n)
+			if used += took; end {
+				return used
+			}
+			if took > 0 {
+				continue
+			}
 		}
 		if s.overtakes(req) {
 			s.blocked, s.paused = true, true
@@ -347,22 +362,6 @@ func (s *session) gather(req *protocol.Request) {
 		s.strays++
 		s.reading = [4]uint64{^uint64(0), ^uint64(0), ^uint64(0), ^uint64(0)}
 	}
-}
-
-// stats answers for the pool; without an argument it adds the proxy's own figures, which take a word with every worker.
-func (s *session) stats(req *protocol.Request) {
-	x := s.exchange()
-	if len(req.Arg) > 0 {
-		s.w.defaultPool().Stats(x, req, s.affinity, nil)
-		return
-	}
-	w, affinity := s.w, s.affinity
-	w.srv.background(func() {
-		lines := w.srv.statLines()
-		w.loop.Post(func() {
-			w.defaultPool().Stats(x, &protocol.Request{Verb: protocol.Stats, ValueLen: -1}, affinity, lines)
-		})
-	})
 }
 
 // exchange queues a new exchange.
@@ -590,5 +589,8 @@ func (s *session) close() {
 	}
 	s.head, s.tail = nil, nil
 	s.w.loop.CloseFD(s.fd, s.tag)
+	if s.relay != nil {
+		s.relay.HangUp()
+	}
 	s.w.remove(s)
 }

@@ -67,10 +67,9 @@ func (s *Server) logSlow(slow *slowCalls, n int) int {
 	n = min(max(n, 0), len(slow.calls))
 	for i := range slow.calls[:n] {
 		c := &slow.calls[i]
-		hidden := slow.pool.Config.HideKeys
 		fields := []zap.Field{
 			zap.String("pool", slow.pool.Config.Name), zap.String("backend", slow.backend), zap.Stringer("verb", c.Verb),
-			zap.String("key", keyName(c.Key, hotkey.Hash([]byte(c.Key)), hidden)), zap.Int("keys", c.Keys), zap.Int("bytes", c.Bytes),
+			s.loggedKey(slow.pool, c.Key, hotkey.Hash([]byte(c.Key))), zap.Int("keys", c.Keys), zap.Int("bytes", c.Bytes),
 			zap.Duration("queued", c.Queued), zap.Duration("took", c.Took),
 		}
 		if c.Err != nil {

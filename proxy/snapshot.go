@@ -8,6 +8,7 @@ import (
 	"mcproxy/internal/statlines"
 	"mcproxy/internal/tally"
 	"mcproxy/pool"
+	"mcproxy/protocol"
 )
 
 // A Snapshot is the process's figures at one moment, summed over the workers. It is the caller's own copy.
@@ -25,6 +26,9 @@ type Snapshot struct {
 	Large     BudgetFigures // of values that are split, in all pools
 	Pools     []PoolFigures // in the order of Config.Pools
 	Events    []Event       // the last 256, the oldest first
+
+	FilesChanged uint64 // times that certificates, keys or files of users were replaced while the proxy ran
+	FilesFailed  uint64 // and were of no use
 }
 
 // A Histogram is a copy of one: Count, Quantile, Since (an earlier copy), Bound.
@@ -59,9 +63,11 @@ type ClientFigures struct {
 	Refused  uint64 // lines answered with an error by the proxy itself
 	Requests uint64 // those that the proxy itself answered not included
 	InFlight int    // requests whose answers are not sent
+	Logins   uint64 // that were right
 
-	Errors    map[string]uint64 // Refused by kind: "line", "data_chunk", "too_large", "out_of_memory", "stream"
-	ClosedBy  map[string]uint64 // Closed by reason: "client", "quit", "binary", "garbage", "stalled", "drain"
+	Errors map[string]uint64 // Refused by kind: "line", "data_chunk", "too_large", "out_of_memory", "stream",
+	// "unauthenticated", "login", "forbidden"
+	ClosedBy  map[string]uint64 // Closed by reason: "client", "quit", "binary", "garbage", "stalled", "drain", "tls", "guesses"
 	Widths    Histogram         // keys of the retrievals with several
 	Listeners []ListenerFigures // in the order of Config.Listeners
 }
@@ -72,6 +78,12 @@ type ListenerFigures struct {
 	Conns    int    // open now
 	Accepted uint64
 	Rejected uint64 // over MaxConns
+	Denied   uint64 // from networks that are not allowed
+
+	TLS         bool
+	Handshakes  map[string]uint64 // by how they ended: "done", "plain", "timeout", "certificate", "given_up", "broken"; of a listener with TLS
+	Handshaking int               // under way
+	Expires     time.Time         // when its certificate does
 }
 
 // A PoolSum is a pool's requests: Requests by verb, Keys by verb and status, Durations by op, sizes of values Read and Written,
@@ -121,6 +133,8 @@ type PoolFigures struct {
 	HotShare float64        // of the pool's cost, by the heaviest hot key; 0..1
 	Promoted uint64         // keys that became hot
 	Demoted  uint64         // keys that ceased to be
+
+	Expires time.Time // when the certificate does that the proxy shows to the backends; zero: it shows none
 
 	Backends []BackendFigures // in the order of the configuration
 }
@@ -215,4 +229,20 @@ func appendStatLines(dst []byte, s *Snapshot, version string) []byte {
 		}
 	}
 	return dst
+}
+
+// stats answers for the pool; without an argument it adds the proxy's own figures, which take a word with every worker.
+func (s *session) stats(req *protocol.Request) {
+	x := s.exchange()
+	if len(req.Arg) > 0 {
+		s.w.defaultPool().Stats(x, req, s.affinity, nil)
+		return
+	}
+	w, affinity := s.w, s.affinity
+	w.srv.background(func() {
+		lines := w.srv.statLines()
+		w.loop.Post(func() {
+			w.defaultPool().Stats(x, &protocol.Request{Verb: protocol.Stats, ValueLen: -1}, affinity, lines)
+		})
+	})
 }

@@ -8,6 +8,8 @@ import (
 
 	"mcproxy/backend"
 	"mcproxy/pool"
+	"mcproxy/proxy/door"
+	"mcproxy/proxy/route"
 )
 
 // tables are all that the configuration says: a reload replaces them as a whole. Each worker has a pointer to those by which it lives,
@@ -18,8 +20,9 @@ type tables struct {
 	cfg       Config // with its defaults
 	pools     []*pool.Shared
 	rings     []ringFacts // of pools
-	routes    *routeTable
+	routes    *route.Table
 	acceptors []*acceptor        // by cfg.Listeners
+	doors     []*door.Door       // of the acceptors, when t is in force
 	watchers  []*watcher         // of the pools whose keys are watched
 	made      []*backend.Backend // those that the former tables do not have
 
@@ -36,10 +39,13 @@ func (s *Server) newTables(former *tables, cfg Config) (*tables, error) {
 	}
 	t := &tables{cfg: cfg, settled: make(chan struct{})}
 	var err error
-	if t.routes, err = newRouteTable(cfg); err != nil {
+	if t.routes, err = route.NewTable(cfg.routing()); err != nil {
 		return nil, err
 	}
 	if err = s.addPools(t, former); err == nil {
+		err = t.readDoors()
+	}
+	if err == nil {
 		err = s.openListeners(t, former)
 	}
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"mcproxy/internal/epoll"
 	"mcproxy/pool"
 	"mcproxy/protocol"
+	"mcproxy/proxy/door"
 )
 
 // A worker is one event loop with its clients, its view of every pool, and its conns to every backend. Its fields belong to
@@ -110,21 +111,24 @@ func (w *worker) Expire(now int64) (next int64) {
 }
 
 // adopt takes a client's conn over. The loop calls it.
-func (w *worker) adopt(fd int, by *acceptor) {
+func (w *worker) adopt(g guest) {
 	if w.draining {
-		w.loop.Kernel.Close(fd)
-		w.gone(by)
+		w.loop.Kernel.Close(g.fd)
+		w.gone(g.by)
 		return
 	}
 	w.nextID++
-	s := &session{w: w, fd: fd, by: by, index: len(w.sessions), affinity: w.nextID, window: firstWindow, interest: epoll.In}
+	s := &session{
+		w: w, fd: g.fd, by: g.by, relay: g.relay, gate: g.by.door.Load().Gate(), index: len(w.sessions), affinity: w.nextID,
+		window: firstWindow, interest: epoll.In,
+	}
 	var err error
-	if s.tag, err = w.loop.Register(fd, s, epoll.In); err != nil {
-		w.loop.Kernel.Close(fd)
-		w.gone(by)
+	if s.tag, err = w.loop.Register(g.fd, s, epoll.In); err != nil {
+		w.loop.Kernel.Close(g.fd)
+		w.gone(g.by)
 		return
 	}
-	s.peer = peerOf(fd)
+	s.peer = door.NameOf(g.from)
 	s.from = w.counts.clients.Join(s.peer)
 	w.sessions = append(w.sessions, s)
 }
@@ -148,13 +152,18 @@ func (w *worker) gone(by *acceptor) {
 	by.counts.conns.Add(-1)
 }
 
-// refuseBinary says that a client speaks the binary protocol, but not for each of a thousand: a log that is
-// read slowly must not hold up the loop.
-func (w *worker) refuseBinary() {
-	if w.complained == 0 || w.loop.Now-w.complained > int64(time.Minute) {
-		w.complained = w.loop.Now
-		w.srv.log.Warn("a client speaks memcached's binary protocol, which mcproxy does not: its conn is closed (told at most once a minute and worker)")
+// refuseProtocol says that a client speaks another protocol, but not for each of a thousand: a log that is read slowly must not hold up
+// the loop.
+func (w *worker) refuseProtocol(why closing) {
+	if w.complained != 0 && w.loop.Now-w.complained <= int64(time.Minute) {
+		return
 	}
+	w.complained = w.loop.Now
+	text := "a client speaks memcached's binary protocol, which mcproxy does not: its conn is closed"
+	if why == byTLS {
+		text = "a client speaks TLS on a listener without: its conn is closed"
+	}
+	w.srv.log.Warn(text + " (told at most once a minute and worker)")
 }
 
 // drain lets no more requests in, and calls done when the last session has its answers.
@@ -174,8 +183,8 @@ func (w *worker) checkDrained() {
 	}
 }
 
-func (w *worker) poolFor(key []byte) *pool.Pool { return w.pools[w.tables.routes.pool(key)] }
-func (w *worker) defaultPool() *pool.Pool       { return w.pools[w.tables.routes.other] }
+func (w *worker) poolFor(key []byte) *pool.Pool { return w.pools[w.tables.routes.Pool(key)] }
+func (w *worker) defaultPool() *pool.Pool       { return w.pools[w.tables.routes.Default] }
 
 func (w *worker) newExchange() *pool.Exchange {
 	x := w.exchanges

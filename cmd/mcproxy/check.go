@@ -20,7 +20,8 @@ func newCheck() *cobra.Command {
 		Use:   "check [-c FILE] [--against FILE]",
 		Short: "Check a configuration, and show what it says",
 		Long: "check reports everything that is wrong with a configuration, by line, and exits with 1; or it shows the listeners,\n" +
-			"pools and routes, and exits with 0. Warnings go to standard error. It opens no socket.\n\n" +
+			"pools and routes, and exits with 0. Warnings go to standard error. It reads the certificates,\n" +
+			"keys and files of users that are named there, and opens no socket.\n\n" +
 			"With --against it tells instead what a proxy would change that goes over from that file to this one, and how many keys would\n" +
 			"move; it exits with 1 if a running proxy would refuse.",
 		Example: "  mcproxy check -c proxy.toml\n  mcproxy check -c new.toml --against /etc/mcproxy/proxy.toml && mv new.toml /etc/mcproxy/proxy.toml",
@@ -32,6 +33,9 @@ func newCheck() *cobra.Command {
 			}
 			// The rings and routes are made too: what they find wrong is no surprise at the start then.
 			if _, err := proxy.NewRouter(f.Proxy); err != nil {
+				return err
+			}
+			if err := f.Proxy.ReadFiles(); err != nil {
 				return err
 			}
 			for _, w := range f.Warnings {

@@ -50,10 +50,14 @@ var house = []archtest.Row{
 		Uses:    []string{"golang.org/x/sys/unix"},
 		Never:   dataPath,
 	},
+	// What proxies and servers prove themselves with, read from files and read again when those change. Both sides of the proxy need it.
+	{Package: "internal/secrets", Never: []string{"net/http", "flag", "os/signal", "os/exec", "log"}},
+	// TLS conns as plain descriptors of a loop, with goroutines of their own. Both sides of the proxy need it.
+	{Package: "internal/tlsrelay", Uses: []string{"golang.org/x/sys/unix"}, Never: dataPath},
 	// One memcached: its conns, pipeline, deadlines, health.
 	{
 		Package: "backend",
-		May:     []string{"protocol", "internal/buffer", "internal/epoll", "internal/tally", "internal/statlines"},
+		May:     []string{"protocol", "internal/buffer", "internal/epoll", "internal/secrets", "internal/tlsrelay", "internal/tally", "internal/statlines"},
 		Uses:    []string{"golang.org/x/sys/unix", "github.com/cespare/xxhash/v2"},
 		Never:   dataPath,
 	},
@@ -93,19 +97,28 @@ var house = []archtest.Row{
 	{
 		Package: "pool",
 		May: []string{
-			"protocol", "ring", "hotkey", "split", "replica", "internal/buffer", "internal/epoll", "internal/budget", "internal/keybook",
+			"protocol", "ring", "hotkey", "split", "replica", "internal/buffer", "internal/secrets", "internal/tlsrelay", "internal/epoll", "internal/budget", "internal/keybook",
 			"internal/tally", "internal/statlines", "backend", "placement", "pool/steps", "pool/chunks", "pool/copies",
 		},
 		Uses:  []string{"github.com/cespare/xxhash/v2"},
 		Never: dataPath,
+	},
+	// Which pool a key goes to, and what it means when that changes. Package proxy would be over its size with it.
+	{Package: "proxy/route", May: []string{"protocol", "ring", "pool"}, Never: dataPath},
+	// What a listener asks of its clients before their requests are looked at. Package proxy would be over its size with it.
+	{
+		Package: "proxy/door",
+		May:     []string{"protocol", "internal/secrets", "internal/tlsrelay"},
+		Uses:    []string{"golang.org/x/sys/unix"},
+		Never:   dataPath,
 	},
 	// Listeners, workers, client sessions, routes, snapshots of figures. It sees backends through their pool, and package
 	// backend for its figures and options alone.
 	{
 		Package: "proxy",
 		May: []string{
-			"protocol", "ring", "hotkey", "split", "replica", "internal/buffer", "internal/epoll", "internal/budget", "internal/chronicle", "internal/durable", "internal/tally",
-			"internal/statlines", "backend", "pool", "pool/copies",
+			"protocol", "ring", "hotkey", "split", "replica", "internal/buffer", "internal/secrets", "internal/tlsrelay", "internal/epoll", "internal/budget", "internal/chronicle", "internal/durable", "internal/tally",
+			"internal/statlines", "backend", "pool", "pool/copies", "proxy/door", "proxy/route",
 		},
 		Uses:  []string{"golang.org/x/sys/unix", "go.uber.org/zap"},
 		Never: dataPath,
@@ -113,7 +126,7 @@ var house = []archtest.Row{
 	// proxy.toml to validated values. Package backend for the options that pool.Config is made of.
 	{
 		Package: "config",
-		May:     []string{"proxy", "pool", "pool/copies", "placement", "ring", "hotkey", "split", "replica", "backend"},
+		May:     []string{"protocol", "proxy", "proxy/door", "pool", "pool/copies", "placement", "ring", "hotkey", "split", "replica", "backend"},
 		Uses:    []string{"github.com/BurntSushi/toml"},
 		Never:   []string{"net/http", "flag", "os/signal", "os/exec", "log", "syscall"},
 	},
@@ -181,6 +194,8 @@ var house = []archtest.Row{
 	{Package: "internal/history", Uses: []string{"github.com/anishathalye/porcupine"}, Never: []string{"net", "os", "sync", "context"}},
 	// These rules, and real memcached processes.
 	{Package: "internal/archtest"},
+	// Certificates for the tests of several packages.
+	{Package: "internal/tlstest"},
 	{Package: "internal/memcachedtest", Uses: []string{"golang.org/x/sys/unix"}},
 	// A headless Chromium, for tests of pages.
 	{Package: "internal/chrometest"},
@@ -194,7 +209,7 @@ var house = []archtest.Row{
 }
 
 // testPackages may be imported by tests, and by each other.
-var testPackages = []string{"internal/archtest", "internal/memcachedtest", "internal/chrometest", "internal/simnet", "internal/history", "internal/chaos", "internal/e2e", "internal/keystonetest"}
+var testPackages = []string{"internal/archtest", "internal/memcachedtest", "internal/tlstest", "internal/chrometest", "internal/simnet", "internal/history", "internal/chaos", "internal/e2e", "internal/keystonetest"}
 
 // vague names say nothing of what is inside.
 var vague = []string{"util", "utils", "common", "helper", "helpers", "types", "errors", "metrics", "misc", "base"}

@@ -128,5 +128,5 @@ func startProxyOf(t testing.TB, cfg proxy.Config) *service {
 // poolOf is a pool of some memcached with the options of most tests: those that look at answers, not at time, and must not
 // see a miss where the machine was busy for a moment.
 func poolOf(servers ...*memcachedtest.Server) pool.Config {
-	return pool.Config{Backends: backends(servers), AllowFlushAll: true, Backend: backend.Options{Timeout: answerTimeout / 2}}
+	return pool.Config{Backends: backends(servers), AllowFlushAll: true, AllowStatsAll: true, Backend: backend.Options{Timeout: answerTimeout / 2}}
 }

@@ -4,6 +4,7 @@ package memcachedtest
 
 import (
 	"bufio"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -60,6 +61,9 @@ func (s *Server) exchange(line string, timeout time.Duration) (string, error) {
 	if err := conn.SetDeadline(time.Now().Add(timeout)); err != nil {
 		return "", err
 	}
+	if conn, err = s.guard.pass(conn); err != nil {
+		return "", err
+	}
 	// Written beside the reading: an answer longer than the sockets' buffers
 	// would otherwise stop both sides.
 	written := make(chan error, 1)
@@ -72,6 +76,24 @@ func (s *Server) exchange(line string, timeout time.Duration) (string, error) {
 		conn.Close() // ends the writer
 	}
 	return answer, errors.Join(readErr, <-written)
+}
+
+// pass does what the server wants of a new connection.
+func (g *Guard) pass(conn net.Conn) (net.Conn, error) {
+	if g.TLS != nil {
+		conn = tls.Client(conn, g.TLS)
+	}
+	if g.Login == "" {
+		return conn, nil
+	}
+	if _, err := fmt.Fprintf(conn, "set auth 0 0 %d\r\n%s\r\n", len(g.Login), g.Login); err != nil {
+		return nil, err
+	}
+	answer := make([]byte, len("STORED\r\n"))
+	if _, err := io.ReadFull(conn, answer); err != nil || string(answer) != "STORED\r\n" {
+		return nil, fmt.Errorf("login answered %q: %w", answer, err)
+	}
+	return conn, nil
 }
 
 // readAnswer reads lines, and the data blocks that VALUE and VA lines

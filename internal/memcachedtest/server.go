@@ -3,6 +3,7 @@
 package memcachedtest
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -48,6 +49,7 @@ type Server struct {
 	network string   // "tcp" or "unix"
 	address string   // "127.0.0.1:21211", or the socket's path
 	port    int      // 0 for a unix socket
+	guard   Guard
 
 	mu   sync.Mutex // guards proc, and is held while the process changes
 	proc *process   // nil while stopped
@@ -59,8 +61,20 @@ type Server struct {
 // prevents the start fails the test.
 func Start(t testing.TB, args ...string) *Server {
 	t.Helper()
+	return StartGuarded(t, Guard{}, args...)
+}
+
+// A Guard is what a server wants of its clients, for those of this package.
+type Guard struct {
+	TLS   *tls.Config // nil: plain TCP
+	Login string      // "name password"; "": none
+}
+
+// StartGuarded is Start for a server with -Z or -Y among its args.
+func StartGuarded(t testing.TB, g Guard, args ...string) *Server {
+	t.Helper()
 	s := newServer(t, args)
-	s.network = "tcp"
+	s.network, s.guard = "tcp", g
 	var err error
 	for range startTries {
 		s.port = firstPort + rand.IntN(lastPort-firstPort+1)

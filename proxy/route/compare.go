@@ -1,4 +1,4 @@
-package proxy
+package route
 
 import (
 	"fmt"
@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"mcproxy/pool"
+	"mcproxy/protocol"
 )
 
 // A Move says which part of some keys belongs to another server than before.
@@ -28,11 +29,11 @@ const movedKeys = 10_000
 
 // Compare places keys by two configurations. A key has moved if its server has another address, whatever that is called.
 func Compare(before, after Config) (*Comparison, error) {
-	a, err := NewRouter(before)
+	a, err := New(before)
 	if err != nil {
 		return nil, err
 	}
-	b, err := NewRouter(after)
+	b, err := New(after)
 	if err != nil {
 		return nil, err
 	}
@@ -77,7 +78,7 @@ func sampleKey(prefix string, i int) []byte {
 
 // server gives the pool, by its index, and the server of a key.
 func (r *Router) server(key []byte) (index int, b *pool.BackendConfig) {
-	index = r.table.pool(key)
+	index = r.table.Pool(key)
 	return index, &r.cfg.Pools[index].Backends[r.rings[index].Lookup(key)]
 }
 
@@ -103,7 +104,7 @@ func (c *Comparison) comparePool(before Config, after *pool.Config) {
 func (m Move) String() string {
 	what := "the keys without a route"
 	if m.Prefix != "" {
-		what = "keys with the prefix " + EscapeKey(m.Prefix)
+		what = "keys with the prefix " + protocol.EscapeKey(m.Prefix)
 	}
 	return fmt.Sprintf("%.1f %% of %s move (pool %s)", 100*m.Share, what, m.Pool)
 }

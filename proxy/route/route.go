@@ -1,4 +1,4 @@
-package proxy
+package route
 
 import (
 	"cmp"
@@ -11,10 +11,23 @@ import (
 	"mcproxy/ring"
 )
 
-// A routeTable sends keys to pools, by the index of the pool in the configuration.
-type routeTable struct {
-	routes []tableRoute // longest prefix first
-	other  int          // the default pool
+// Config names the pools that keys can go to.
+type Config struct {
+	Pools   []pool.Config
+	Routes  []Route
+	Default string // the pool of keys without a route; "" is the only pool
+}
+
+// A Route sends the keys that begin with Prefix to the pool named Pool; the longest prefix wins.
+type Route struct {
+	Prefix string
+	Pool   string
+}
+
+// A Table sends keys to pools, by the index of the pool in the configuration. It is immutable.
+type Table struct {
+	Default int          // the default pool
+	routes  []tableRoute // longest prefix first
 }
 
 type tableRoute struct {
@@ -22,7 +35,8 @@ type tableRoute struct {
 	pool   int
 }
 
-func newRouteTable(cfg Config) (*routeTable, error) {
+// NewTable says what is wrong with a configuration, or gives its table.
+func NewTable(cfg Config) (*Table, error) {
 	if len(cfg.Pools) == 0 {
 		return nil, errors.New("no pools")
 	}
@@ -34,13 +48,13 @@ func newRouteTable(cfg Config) (*routeTable, error) {
 		}
 		index[name] = i
 	}
-	t := &routeTable{}
-	if cfg.DefaultPool != "" {
-		i, ok := index[cfg.DefaultPool]
+	t := &Table{}
+	if cfg.Default != "" {
+		i, ok := index[cfg.Default]
 		if !ok {
-			return nil, fmt.Errorf("default pool %q is not defined", cfg.DefaultPool)
+			return nil, fmt.Errorf("default pool %q is not defined", cfg.Default)
 		}
-		t.other = i
+		t.Default = i
 	} else if len(cfg.Pools) > 1 {
 		return nil, errors.New("several pools, and none is named as the default pool")
 	}
@@ -60,27 +74,27 @@ func newRouteTable(cfg Config) (*routeTable, error) {
 	return t, nil
 }
 
-// pool gives the index of the pool that key goes to.
-func (t *routeTable) pool(key []byte) int {
+// Pool gives the index of the pool that key goes to.
+func (t *Table) Pool(key []byte) int {
 	for i := range t.routes {
 		r := &t.routes[i]
 		if len(key) >= len(r.prefix) && string(key[:len(r.prefix)]) == r.prefix {
 			return r.pool
 		}
 	}
-	return t.other
+	return t.Default
 }
 
-// A Router places keys as a Server with the same configuration would, without any server. It is immutable.
+// A Router places keys as a proxy with the same configuration would, without any server. It is immutable.
 type Router struct {
 	cfg   Config
-	table *routeTable
+	table *Table
 	rings []ring.Ring
 }
 
-// NewRouter makes the rings and routes of a configuration.
-func NewRouter(cfg Config) (*Router, error) {
-	t, err := newRouteTable(cfg)
+// New makes the rings and routes of a configuration.
+func New(cfg Config) (*Router, error) {
+	t, err := NewTable(cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -107,7 +121,7 @@ type Placement struct {
 
 // Route places a key of 1..250 bytes.
 func (r *Router) Route(key []byte) Placement {
-	i := r.table.pool(key)
+	i := r.table.Pool(key)
 	p := &r.cfg.Pools[i]
 	b := &p.Backends[r.rings[i].Lookup(key)]
 	return Placement{
