@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
 
 	"mcproxy/pool"
@@ -53,12 +54,15 @@ func lateBackend(t *testing.T, late time.Duration) string {
 
 // TestSlowLog looks for a slow call in the log, with its key or with its key's hash, and in the figures.
 func TestSlowLog(t *testing.T) {
-	for _, hidden := range []bool{false, true} {
-		core, logged := observer.New(zap.InfoLevel)
+	for _, tt := range []struct {
+		hidden bool // by hide_keys
+		level  zapcore.Level
+	}{{false, zap.DebugLevel}, {true, zap.DebugLevel}, {false, zap.InfoLevel}} {
+		core, logged := observer.New(tt.level)
 		srv, err := proxy.New(proxy.Config{
 			Listeners: []proxy.Listener{{Network: "tcp", Address: "127.0.0.1:0"}}, Workers: 1, StatsInterval: -1, SlowCall: 20 * time.Millisecond,
 			Pools: []pool.Config{{
-				Name: "main", HideKeys: hidden,
+				Name: "main", HideKeys: tt.hidden,
 				Backends: []pool.BackendConfig{{Name: "b", Network: "tcp", Address: lateBackend(t, 40*time.Millisecond)}},
 			}},
 		}, zap.New(core))
@@ -88,7 +92,7 @@ func TestSlowLog(t *testing.T) {
 		}
 		fields := logged.FilterMessage("slow call").All()[0].ContextMap()
 		wantKey := proxy.EscapeKey("token\"\x7f")
-		if hidden {
+		if tt.hidden || tt.level > zap.DebugLevel {
 			wantKey = "b" // no key of 16 hex digits
 			if key, _ := fields["key"].(string); len(key) == 16 {
 				wantKey = key
@@ -97,7 +101,7 @@ func TestSlowLog(t *testing.T) {
 		took, _ := fields["took"].(time.Duration)
 		if fields["pool"] != "main" || fields["backend"] != "b" || fields["verb"] != "get" || fields["key"] != wantKey || fields["bytes"] != int64(3) ||
 			took < 39*time.Millisecond {
-			t.Errorf("hidden %v: logged %v, want the key %s", hidden, fields, wantKey)
+			t.Errorf("%+v: logged %v, want the key %s", tt, fields, wantKey)
 		}
 	}
 }
