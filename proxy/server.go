@@ -16,6 +16,7 @@ import (
 	"mcproxy/internal/chronicle"
 	"mcproxy/internal/durable"
 	"mcproxy/internal/epoll"
+	"mcproxy/internal/pace"
 	"mcproxy/internal/secrets"
 	"mcproxy/internal/tally"
 	"mcproxy/internal/tlsrelay"
@@ -156,7 +157,7 @@ func (s *Server) Serve(ctx context.Context) error {
 			}
 		})
 	}
-	pacer.Go(func() { s.pace(ctx) })
+	pacer.Go(func() { pace.Run(ctx, s.budget) })
 	pacer.Go(func() { s.tellSlow(ctx) })
 	pacer.Go(func() {
 		s.files.Run(ctx, s.tables.Load().cfg.FilesInterval, func() []secrets.Refresher { return s.tables.Load().secrets() })

@@ -71,6 +71,8 @@ var house = []archtest.Row{
 	// Bytes that a process may hold at once, shared out among its loops: the sessions of package proxy and the values of package pool
 	// draw on the same.
 	{Package: "internal/budget", May: []string{"internal/buffer", "internal/epoll"}, Never: []string{"net", "os", "time", "context", "log"}},
+	// How often the garbage collector looks, which is the whole process's business.
+	{Package: "internal/pace", May: []string{"internal/budget"}, Never: []string{"net", "os", "log"}},
 	// What a process remembers of keys for all its loops. Package pool would be over its size with it.
 	{Package: "internal/keybook", May: []string{"hotkey"}, Never: []string{"net", "os", "context", "log"}},
 	// Requests that take several calls, as coroutines of a loop, and answers too large to be copied. Both what splits values and what
@@ -117,7 +119,7 @@ var house = []archtest.Row{
 	{
 		Package: "proxy",
 		May: []string{
-			"protocol", "ring", "hotkey", "split", "replica", "internal/buffer", "internal/secrets", "internal/tlsrelay", "internal/epoll", "internal/budget", "internal/chronicle", "internal/durable", "internal/tally",
+			"protocol", "ring", "hotkey", "split", "replica", "internal/buffer", "internal/secrets", "internal/tlsrelay", "internal/epoll", "internal/budget", "internal/pace", "internal/chronicle", "internal/durable", "internal/tally",
 			"internal/statlines", "backend", "pool", "pool/copies", "proxy/door", "proxy/route",
 		},
 		Uses:  []string{"golang.org/x/sys/unix", "go.uber.org/zap"},
