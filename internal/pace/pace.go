@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	percent = 20          // of the heap in use that it may grow by while large values are held
+	percent  = 20          // of the heap in use that it may grow by while large values are held
 	interval = time.Second // between two looks whether they are still
 )
 
