@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -146,17 +147,23 @@ func testGets(t *testing.T, s *site) {
 	m := s.ordinary()
 	s.everywhere("warm up", m.token, accepted("member", "reader"))
 	const validations = 30
-	before := s.proxy.figures()
-	for range validations {
-		if err := accepted("member", "reader")(s.admin.validate(m.token)); err != nil {
-			t.Error(err)
+	for try := range 5 {
+		before := s.proxy.figures()
+		for range validations {
+			if err := accepted("member", "reader")(s.admin.validate(m.token)); err != nil {
+				t.Error(err)
+			}
 		}
-	}
-	after := s.proxy.figures()
-	gets, hits := after.since(before, "mcproxy_pool_requests_total", `verb="get"`), after.since(before, "mcproxy_pool_hits_total")
-	all := after.since(before, "mcproxy_pool_requests_total")
-	if gets != 14*validations || hits != gets || all != gets {
-		t.Errorf("%d validations made %v requests, %v of them gets, with %v hits; want 14 gets each, and nothing else", validations, all, gets, hits)
+		after := s.proxy.figures()
+		if after.since(before, "mcproxy_pool_failures_total") > 0 && try < 4 {
+			continue // a server did not answer in time, on a machine that is busy: its key was a miss, which costs two gets
+		}
+		gets, hits := after.since(before, "mcproxy_pool_requests_total", `verb="get"`), after.since(before, "mcproxy_pool_hits_total")
+		all := after.since(before, "mcproxy_pool_requests_total")
+		if gets != 14*validations || hits != gets || all != gets {
+			t.Errorf("%d validations made %v requests, %v of them gets, with %v hits; want 14 gets each, and nothing else", validations, all, gets, hits)
+		}
+		return
 	}
 }
 
@@ -173,6 +180,9 @@ func testValues(t *testing.T, s *site) {
 	}
 	keys := map[string][]string{}
 	for _, k := range report.Largest {
+		if strings.HasPrefix(k.Key, "~mcproxy") {
+			continue // the proxy's own
+		}
 		keys[k.Server] = append(keys[k.Server], k.Key)
 	}
 	forms := map[string]int{}

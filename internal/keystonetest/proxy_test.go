@@ -5,6 +5,7 @@ package keystonetest
 import (
 	"bufio"
 	"fmt"
+	"math"
 	"net"
 	"net/http"
 	"os"
@@ -125,6 +126,23 @@ next:
 // since gives what was added since an earlier moment.
 func (f figures) since(before figures, name string, labels ...string) float64 {
 	return f.sum(name, labels...) - before.sum(name, labels...)
+}
+
+// slowest gives a time, in seconds, within which all that a histogram has counted since before was done: a bound of its buckets.
+func (f figures) slowest(before figures, histogram string) float64 {
+	all := f.since(before, histogram+"_count")
+	bound := math.Inf(1)
+	for series := range f {
+		at := strings.Index(series, `le="`)
+		if !strings.HasPrefix(series, histogram+"_bucket{") || at < 0 {
+			continue
+		}
+		text, _, _ := strings.Cut(series[at+4:], `"`)
+		if le, err := strconv.ParseFloat(text, 64); err == nil && le < bound && f.since(before, histogram+"_bucket", `le="`+text+`"`) >= all {
+			bound = le
+		}
+	}
+	return bound
 }
 
 // until waits until something is true of the proxy's figures.

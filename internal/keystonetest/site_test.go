@@ -27,8 +27,8 @@ func options() []option {
 	return []option{
 		{backend: "dogpile.cache.memcached", socket: "unix:", more: []string{"memcache_dead_retry = 5"}},
 		// Its conns would be closed after a minute without use, and tests count the closed ones.
-		{backend: "oslo_cache.memcache_pool", socket: "unix:", forTests: []string{"memcache_pool_unused_timeout = 3600"}},
-		{backend: "dogpile.cache.pymemcache", socket: "unix:", more: []string{"enable_retry_client = true", "retry_attempts = 2"}},
+		{backend: "oslo_cache.memcache_pool", socket: "unix:", more: []string{"memcache_dead_retry = 5"}, forTests: []string{"memcache_pool_unused_timeout = 3600"}},
+		{backend: "dogpile.cache.pymemcache", socket: "unix:", more: []string{"enable_retry_client = true", "retry_attempts = 2", "hashclient_retry_attempts = 1000000"}},
 		{backend: "dogpile.cache.pylibmc"},
 	}
 }
@@ -53,6 +53,7 @@ type site struct {
 	labels  []string // of admin.instances
 	people  []member // of crowd
 	plain   member   // of ordinary
+	doomed  []member // of victims
 }
 
 // backendName is what the proxy calls a memcached; keys are placed by it.
