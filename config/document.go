@@ -143,7 +143,7 @@ func (d *draft) readPools(r *reader, v value) {
 			config:    pool.Config{Name: name},
 			orOne:     true,
 			hotKeys:   true,
-			replicas:  "safe",
+			replicas:  "off",
 			at:        at,
 			addresses: make(map[string]value),
 			names:     make(map[string]value),

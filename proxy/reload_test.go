@@ -116,7 +116,7 @@ func TestReload(t *testing.T) {
 	if len(snap.Pools) != 1 || snap.Pools[0].Requests["set"] != 2 || snap.Pools[0].Requests["get"] != 1 {
 		t.Errorf("the figures are %+v", snap.Pools)
 	}
-	until(t, "b has no conns any more", func() bool { return b.Stats()["curr_connections"] == "2" }) // its own listener, and the one that asks
+	until(t, "b has no conns any more", func() bool { return atoi(t, b.Stats()["curr_connections"]) <= 2 }) // its own listener, which not every version counts, and the one that asks
 }
 
 func atoi(t *testing.T, s string) (n int) {
