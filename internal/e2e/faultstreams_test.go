@@ -200,10 +200,11 @@ func (a *asker) ask() (hit bool, err error) {
 			return false, err
 		}
 	}
-	request := "get"
-	for range 1 + a.rng.IntN(3) {
-		request += fmt.Sprintf(" mad%s%d", a.tag, a.rng.IntN(askersKeys))
+	keys := make([]string, 1+a.rng.IntN(3))
+	for i := range keys {
+		keys[i] = fmt.Sprintf("mad%s%d", a.tag, a.rng.IntN(askersKeys))
 	}
+	request := "get " + strings.Join(keys, " ")
 	if _, err := fmt.Fprintf(a.conn, "%s\r\n", request); err != nil {
 		return false, err
 	}
