@@ -19,7 +19,7 @@ func TestDifferentialSplit(t *testing.T) {
 	}
 	var servers []*memcachedtest.Server
 	for range 4 {
-		servers = append(servers, startMemcached(t))
+		servers = append(servers, startMemcached(t, "-I", "8m")) // for values of keys that are never split, as the one compared with
 	}
 	p := poolOf(servers...)
 	p.Coalesce = pool.CoalesceAll
@@ -36,7 +36,7 @@ func TestDifferentialDrill(t *testing.T) {
 	}
 	var servers []*memcachedtest.Server
 	for range 4 {
-		servers = append(servers, startMemcached(t))
+		servers = append(servers, startMemcached(t, "-I", "8m")) // for values of keys that are never split, as the one compared with
 	}
 	p := poolOf(servers...)
 	p.Coalesce = pool.CoalesceAll
@@ -104,5 +104,21 @@ func TestFailedAppendLeavesNoOldValue(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestCountWhatIsOver has a number in chunks counted, and its life ended by the same command: it was there, says memcached.
+func TestCountWhatIsOver(t *testing.T) {
+	p := poolOf(startMemcached(t), startMemcached(t))
+	p.Split = pool.SplitConfig{Enabled: true, Threshold: 100, Chunk: 4000}
+	through, direct := startProxy(t, p).dial(t), endpointOf(startMemcached(t)).dial(t)
+	long := "5 " + strings.Repeat("x", 150)
+	for _, command := range []string{
+		fmt.Sprintf("set k 7 0 %d\r\n%s\r\n", len(long), long), "ma k T-1\r\n", "mg k v\r\n",
+		fmt.Sprintf("set k 7 0 %d\r\n%s\r\n", len(long), long), "ma k v T-1 k O9\r\n", "mg k v\r\n",
+	} {
+		if got, want := through.says(t, command), direct.says(t, command); got != want {
+			t.Errorf("%q: got %q, want %q", command, got, want)
+		}
 	}
 }

@@ -82,7 +82,7 @@ func (s *Splitter) countHere(o *steps.Op, req *protocol.Request, d delta, st *st
 			return 0, false
 		}
 		exptime := life.exptime
-		if d.exptime != nil {
+		if d.exptime != nil && *d.exptime >= 0 { // tellNumber sees to one that is over
 			exptime = *d.exptime
 		}
 		asCAS := *req
@@ -129,16 +129,24 @@ func deltaOf(req *protocol.Request) delta {
 	return d
 }
 
-// tellNumber makes ma's answer after a swap: what mg says of the item, and the number in place of the value.
+// tellNumber makes ma's answer after a swap: what mg says of the item, and the number in place of the value. The item counts also if
+// its new lifetime is over, or somebody has deleted it since.
 func (s *Splitter) tellNumber(o *steps.Op, req *protocol.Request, n uint64, st *steps.Step) {
 	var flags []byte
 	for tok, rest := protocol.NextKey(req.MetaFlags); tok != nil; tok, rest = protocol.NextKey(rest) {
 		switch tok[0] {
 		case 't', 'c', 'k', 'O', 'b':
 			flags = append(append(flags, tok...), ' ')
+		case 'T':
+			if len(tok) > 1 && tok[1] == '-' { // the item goes when all is told of it
+				flags = append(append(flags, tok...), ' ')
+			}
 		}
 	}
 	s.host.Ask(o, st, &protocol.Request{Verb: protocol.MetaGet, Key: req.Key, RawKey: req.RawKey, MetaFlags: flags, ValueLen: -1})
+	if st.Err == nil && st.Status == protocol.StatusMiss {
+		st.Status, st.Line = protocol.StatusOK, append(st.Line[:0], "HD"...)
+	}
 	if after, found := bytes.CutPrefix(st.Line, []byte("HD")); found && protocol.HasFlag(req.MetaFlags, 'v') {
 		st.Status, st.Value = protocol.StatusHit, appendUint(nil, n)
 		st.Line = append(strconv.AppendInt([]byte("VA "), int64(len(st.Value)), 10), after...)
