@@ -68,7 +68,8 @@ func TestBackendIsPassedOver(t *testing.T) {
 			servers := []*memcachedtest.Server{memcachedtest.Start(t), memcachedtest.Start(t), memcachedtest.Start(t)}
 			limits := backend.Options{Timeout: failingTimeout, FailureLimit: 1}
 			main := pool.Config{Name: "main", Backends: backends(servers), OnDown: onDown, Gutter: "spare", Backend: limits}
-			spare := pool.Config{Name: "spare", Backends: backends([]*memcachedtest.Server{memcachedtest.Start(t)}), Backend: limits}
+			spare := pool.Config{Name: "spare", Backends: backends([]*memcachedtest.Server{memcachedtest.Start(t)})}
+			spare.Backend.Timeout = 10 * time.Second // a busy machine must not make it seem down
 			s := startProxyOf(t, proxy.Config{Pools: []pool.Config{main, spare}, DefaultPool: "main"})
 			key := keyAt(t, s, servers, 0)
 			conn, other := s.dial(t), s.dial(t)

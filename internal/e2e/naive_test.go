@@ -167,12 +167,21 @@ func TestNoticesFailingBackend(t *testing.T) {
 			c := newChaos(startRelay(t, endpointOf(memcachedtest.Start(t)), every(200, f)), failingLimit, false)
 			c.patience = time.Second
 			c.start(seed(t), 2)
-			time.Sleep(300 * time.Millisecond)
+			for end := time.Now().Add(20 * time.Second); c.noticed() == 0 && time.Now().Before(end); {
+				time.Sleep(20 * time.Millisecond)
+			}
 			c.stop.Store(true)
 			c.clients.Wait()
 			c.wantProblem(t, "")
 		})
 	}
+}
+
+// noticed is how many problems there are so far.
+func (c *chaos) noticed() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.count
 }
 
 func (c *chaos) wantProblem(t *testing.T, text string) {
