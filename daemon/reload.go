@@ -29,7 +29,7 @@ func Compare(before, after *config.File) (*Change, error) {
 	c := &Change{Lines: config.Diff(before, after), Moves: keys.Moves, Warnings: keys.Warnings}
 	refuse := func(key string, before, after any) {
 		if before != after {
-			c.Refused = append(c.Refused, fmt.Sprintf("%s cannot be changed by a reload, from %v to %v: upgrade or restart the proxy", key, before, after))
+			c.Refused = append(c.Refused, fmt.Sprintf("%s cannot be changed by a reload, from %v to %v: restart the proxy", key, before, after))
 		}
 	}
 	refuse("proxy.workers", before.Proxy.Workers, after.Proxy.Workers)
