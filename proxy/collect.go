@@ -64,10 +64,8 @@ func (s *Server) Snapshot(ctx context.Context) (Snapshot, error) {
 		f.Callers, f.called = callers(f.called), nil
 	}
 	for _, w := range t.watchers {
-		if seen := w.seen.Load(); seen != nil {
-			p := &snap.Pools[w.index]
-			p.HotKeys, p.HotShare, p.Promoted, p.Demoted = seen.hot, seen.share, seen.promoted, seen.demoted
-		}
+		p, seen := &snap.Pools[w.index], w.Seen()
+		p.HotKeys, p.HotShare, p.Promoted, p.Demoted = seen.Hot, seen.Share, seen.Promoted, seen.Demoted
 	}
 	s.addListeners(t, &snap.Clients)
 	snap.Journal.Figures = s.journalFigures()

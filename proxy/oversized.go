@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"mcproxy/pool"
+	"mcproxy/proxy/watch"
 )
 
 // maxOversized is how many keys with long values people are told of, for each pool.
@@ -26,7 +27,7 @@ type OversizedKey struct {
 }
 
 // Name says which key it is, as HotKey.Name.
-func (k *OversizedKey) Name() string { return keyName(k.Key, k.Hash, false) }
+func (k *OversizedKey) Name() string { return watch.KeyName(k.Key, k.Hash, false) }
 
 // oversized puts together what the workers saw of a pool: the rates are summed, all else is as the last of them saw it.
 func (s *Server) oversized(p *pool.Shared, seen []pool.Oversized) []OversizedKey {

@@ -92,8 +92,8 @@ func (s *Server) enforce(next, former *tables) {
 	s.watching.stop()
 	for _, w := range next.watchers {
 		for _, o := range former.watchers {
-			if o.pool.Config.Name == w.pool.Config.Name {
-				w.follow(o)
+			if o.Pool.Config.Name == w.Pool.Config.Name {
+				w.Follow(o.Watcher)
 			}
 		}
 	}

@@ -52,7 +52,7 @@ func (s *Server) newTables(former *tables, cfg Config) (*tables, error) {
 		s.discard(t, former)
 		return nil, err
 	}
-	t.watchers = newWatchers(t.pools)
+	t.watchers = s.newWatchers(t.pools)
 	return t, nil
 }
 
