@@ -104,6 +104,14 @@ func figures() proxy.Snapshot {
 					Stored: 51, Wrapped: 52, Read: 53, ChunksWritten: 54, ChunksRead: 55, ChunksMissing: 56, Retried: 57, Cleaned: 58, Dead: 59,
 					Damaged: 60, Refused: 61, TooLarge: 62, Spread: 66, AheadKept: 63, AheadDropped: 64, Crowded: 65,
 				},
+				Copies: &proxy.CopySummary{
+					Figures: proxy.CopyFigures{
+						Read: 5001, Missed: 52, Lost: 2, Fills: 53, Clears: 54, Settled: 55, Refused: 1, Asked: 3, Locks: 4, Polls: 900, Unheard: 6,
+						Promoted: 7, Checked: 60,
+					},
+					Prep: 1, Active: 2, Drain: 0,
+					Guards: []proxy.CopyGuard{{Backend: "a", Age: 0.125, Trusted: true}, {Backend: "b", Age: -1, Foreign: true}},
+				},
 				Oversized: []proxy.OversizedKey{
 					{
 						Key: "backup", Hash: 0x18, Fate: "refused", ValueBytes: 80_000_000, Ops: 0.125, Age: 45 * time.Second, Backend: "b",

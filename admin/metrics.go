@@ -88,7 +88,7 @@ type collector struct {
 func newCollector(source Source, native bool) *collector {
 	c := &collector{source: source, native: native}
 	c.families = slices.Concat(processFamilies(), reloadFamilies(), clientFamilies(), securityFamilies(), addressFamilies(), poolFamilies(), ringFamilies(), valueFamilies(),
-		hotKeyFamilies(), splitFamilies(), backendFamilies(), serverFamilies())
+		hotKeyFamilies(), splitFamilies(), copyFamilies(), backendFamilies(), serverFamilies())
 	c.histograms = histograms()
 	for _, h := range c.histograms {
 		c.histogramDescs = append(c.histogramDescs, prometheus.NewDesc(h.name, h.help, h.labels, nil))

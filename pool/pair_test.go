@@ -10,6 +10,8 @@ import (
 	"mcproxy/hotkey"
 	"mcproxy/internal/simnet"
 	"mcproxy/pool"
+	"mcproxy/pool/copies"
+	"mcproxy/replica"
 	"mcproxy/ring"
 )
 
@@ -38,6 +40,11 @@ type breakage struct {
 	pool    pool.Mutant
 	backend backend.Options // Settle and Mutant
 	rough   time.Duration   // in rough runs alone, with messages that are so late; 0: in all
+	driven  bool            // keys get copies: see newCopies
+	copies  copies.Mutant
+	replica replica.Mutant
+	mode    copies.Mode // of driven runs; Off: any
+	gentle  bool        // gentle runs alone
 }
 
 // A plan is what a seed makes of a run.
@@ -54,6 +61,7 @@ type plan struct {
 	expiring bool          // items get lifetimes
 	recounts bool          // cas numbers begin again when a server is restarted, as memcached's do: then they promise less
 	configs  [2]pool.Config
+	copy     *copyPlan // nil: keys get no copies
 }
 
 // A process is one proxy from its start to its crash.
@@ -68,6 +76,9 @@ type process struct {
 func (p *process) String() string { return fmt.Sprintf("proxy%d.%d", p.index+1, p.number) }
 
 func newPair(seed uint64, broken breakage) (*pair, error) {
+	if broken.driven {
+		return newCopies(seed, broken)
+	}
 	w := &pair{net: simnet.New(seed), broken: broken}
 	rnd := w.net.Rand
 	w.plan = plan{
@@ -145,6 +156,9 @@ func (w *pair) launch(index int) error {
 			b[i] = byte(w.net.Rand.Uint32())
 		}
 	})
+	if c := w.plan.copy; c != nil {
+		c.prepare(w, p)
+	}
 	for i := range w.plan.workers {
 		loop := w.net.NewLoop()
 		p.workers = append(p.workers, simWorker{loop, pool.New(p.shared, loop, uint64(i)), pool.NewGatherer(loop)})
@@ -152,6 +166,9 @@ func (w *pair) launch(index int) error {
 	for i, b := range p.shared.Backends {
 		loop := p.workers[i%len(p.workers)].loop
 		loop.Post(func() { b.Keep(loop) })
+	}
+	if w.plan.copy != nil {
+		p.keep()
 	}
 	w.procs[index] = p
 	return nil
@@ -209,8 +226,12 @@ func (w *pair) run() (wrong string) {
 	if w.plan.rough {
 		length = max(length, w.net.Late) // calls time out before their conns are cut
 	}
+	fault := w.fault
+	if w.plan.copy != nil {
+		fault = w.copyFault
+	}
 	for range w.plan.faults {
-		w.net.After(time.Duration(w.net.Rand.Int64N(int64(length))), w.fault)
+		w.net.After(time.Duration(w.net.Rand.Int64N(int64(length))), fault)
 	}
 	for range w.net.Rand.IntN(4) {
 		w.net.After(time.Duration(w.net.Rand.Int64N(int64(length))), w.heat)
@@ -224,14 +245,13 @@ func (w *pair) run() (wrong string) {
 		s.Start()
 	}
 	if w.plan.faults > 0 {
-		w.net.Run(4 * time.Second)
+		settled := func() bool { return w.plan.copy != nil && w.unsettled() == "" } // copies ask their guards all the time, which takes long to simulate
+		w.net.RunUntil(4*time.Second, settled)
 	}
-	for i, p := range w.procs {
-		for _, b := range p.shared.Backends {
-			if n, _ := b.Journal(); n > 0 || b.State() != 0 {
-				return fmt.Sprintf("%v: backend %s is %v long after the last fault, with %d keys in its journal", p, b.Name, b.State(), n)
-			}
-		}
+	if wrong := w.unsettled(); wrong != "" {
+		return wrong
+	}
+	for i := range w.procs {
 		c := &pairClient{w: w, id: len(w.clients), proc: i, uniques: make(map[byte]sighting)}
 		w.clients = append(w.clients, c)
 		w.busy++
@@ -239,6 +259,18 @@ func (w *pair) run() (wrong string) {
 	}
 	if w.net.RunUntil(5*time.Second, done); !done() {
 		return "clients still wait 5 s after the last fault"
+	}
+	return ""
+}
+
+// unsettled says which backend is not up again, or has keys in its journal; "": none.
+func (w *pair) unsettled() string {
+	for _, p := range w.procs {
+		for _, b := range p.shared.Backends {
+			if n, _ := b.Journal(); n > 0 || b.State() != 0 {
+				return fmt.Sprintf("%v: backend %s is %v long after the last fault, with %d keys in its journal", p, b.Name, b.State(), n)
+			}
+		}
 	}
 	return ""
 }

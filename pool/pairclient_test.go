@@ -161,6 +161,9 @@ func (c *pairClient) choose() (line []byte, ops []*pairOp) {
 	if c.w.plan.viral && rnd.IntN(2) == 0 {
 		n = 31
 	}
+	if c.w.plan.copy != nil && rnd.IntN(3) > 0 {
+		n = []int{0, 3, 31, 31, 31, 31}[rnd.IntN(6)]
+	}
 	if c.w.plan.rough && rnd.IntN(2) == 0 {
 		n = 10 + rnd.IntN(6)
 	}

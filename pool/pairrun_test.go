@@ -12,6 +12,7 @@ import (
 	"go.uber.org/goleak"
 
 	"mcproxy/pool"
+	"mcproxy/pool/copies"
 )
 
 var (
@@ -110,6 +111,8 @@ type pairSum struct {
 	runs, faultless, ops, hits, misses, failed, unanswered int
 	split                                                  pool.SplitFigures
 	joined                                                 uint64
+	copies                                                 pool.CopyFigures
+	strict, gentle                                         int
 }
 
 func (s *pairSum) add(w *pair) {
@@ -118,6 +121,12 @@ func (s *pairSum) add(w *pair) {
 		s.faultless++
 	}
 	s.ops += len(w.history)
+	if c := w.plan.copy; c != nil && c.mode == copies.Strict {
+		s.strict++
+		if c.gentle {
+			s.gentle++
+		}
+	}
 	for _, o := range w.history {
 		switch {
 		case o.outcome == wasThere:
@@ -135,6 +144,7 @@ func (s *pairSum) add(w *pair) {
 			f := wk.pool.Figures
 			s.joined += f.Joined
 			s.split.Add(&f.Split)
+			s.copies.Add(&f.Copies)
 		}
 	}
 }

@@ -88,6 +88,7 @@ func (s *Server) poolFigures(p *pool.Shared, r *ringFacts) PoolFigures {
 		t.Stats, t.Share, t.Changes = b.Stats(), r.shares[i], s.changes.Of(f.Name, b.Name)
 	}
 	addPlacement(&f, p)
+	f.Copies = p.Copies().Summary(s.clock.Elapsed())
 	return f
 }
 
@@ -148,6 +149,9 @@ func (w *worker) collect(to *Snapshot) {
 		t.Fetches += p.Figures.Fetches
 		t.Joined += p.Figures.Joined
 		t.Split.Add(&p.Figures.Split)
+		if t.Copies != nil {
+			t.Copies.Add(&p.Figures.Copies)
+		}
 		t.seen = p.AppendOversized(t.seen)
 		p.AddCallers(t.called)
 		for j, pl := range p.Pipelines {

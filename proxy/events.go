@@ -5,7 +5,12 @@ import (
 	"sync"
 	"time"
 
+	"go.uber.org/zap"
+
 	"mcproxy/internal/chronicle"
+	"mcproxy/pool"
+	"mcproxy/pool/copies"
+	"mcproxy/proxy/watch"
 )
 
 // An Event is something that happened to the proxy, not to a request. Its Kind is one of those below.
@@ -27,7 +32,33 @@ const (
 	EventTurned   = "turned"   // a hot key has another kind
 	EventReload   = "reload"   // a new configuration is in force
 	EventRefused  = "refused"  // a new configuration is not
+	EventStale    = "stale"    // a copy of a key was older than it may be
+	EventForeign  = "foreign"  // proxies with another ring use a backend
+	EventAgreed   = "agreed"   // and do so no more
+	EventCopied   = "copied"   // a key is read from copies
+	EventDropped  = "dropped"  // and is so no more
 )
+
+// copiesChanged gives who is told of what happens to a pool's copies.
+func (s *Server) copiesChanged(p *pool.Shared) func(copies.Event) {
+	kinds := map[copies.Kind]string{
+		copies.Copied: EventCopied, copies.Withdrawn: EventDropped, copies.Stale: EventStale, copies.Foreign: EventForeign, copies.Agreed: EventAgreed,
+	}
+	backendName := func(i int) string { return p.Backends[i].Name }
+	return func(e copies.Event) {
+		event := Event{Kind: kinds[e.Kind], Pool: p.Config.Name, Backend: backendName(e.Home)}
+		if e.Hash != 0 {
+			event.Key = watch.KeyName("", e.Hash, true)
+		}
+		event.Text = e.Text(event.Key, backendName)
+		level := zap.InfoLevel
+		if e.Kind == copies.Stale || e.Kind == copies.Foreign {
+			level = zap.ErrorLevel
+		}
+		s.log.Log(level, event.Text, zap.String("pool", event.Pool), zap.String("backend", event.Backend))
+		s.Note(event)
+	}
+}
 
 // Note adds an event to those of Snapshot.Events; what else has happened to the process is its owner's to tell. The event's ID and
 // time are set here.

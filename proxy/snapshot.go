@@ -8,6 +8,7 @@ import (
 	"mcproxy/internal/statlines"
 	"mcproxy/internal/tally"
 	"mcproxy/pool"
+	"mcproxy/pool/copies"
 	"mcproxy/protocol"
 )
 
@@ -102,6 +103,15 @@ type LifetimeSum = tally.LifetimeSum
 // BudgetFigures tell of the budget for large values.
 type BudgetFigures = budget.Figures
 
+// CopySummary is what is known of a pool's copies of hot keys, and what was done for them.
+type CopySummary = copies.Summary
+
+// CopyFigures count what was done for copies.
+type CopyFigures = copies.Figures
+
+// CopyGuard is what is known of one backend's guard.
+type CopyGuard = copies.Guard
+
 // SplitFigures count what was done with a pool's large values.
 type SplitFigures = pool.SplitFigures
 
@@ -114,7 +124,8 @@ type PoolFigures struct {
 	Joined   uint64 // gets that were answered by another client's fetch
 	Moves    uint64 // changes of which backends' keys are looked for elsewhere
 
-	Split SplitFigures
+	Split  SplitFigures
+	Copies *CopySummary // nil: no key gets copies
 
 	Ring RingFigures
 

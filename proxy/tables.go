@@ -81,6 +81,9 @@ func (s *Server) addPools(t, former *tables) error {
 			return err
 		}
 		p.Budget = s.budget
+		if c := p.Copies(); c != nil {
+			c.SetNotify(s.copiesChanged(p))
+		}
 		t.pools = append(t.pools, p)
 		t.rings = append(t.rings, newRingFacts(p))
 	}

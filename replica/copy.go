@@ -56,6 +56,14 @@ func DecodeCopy(value, key []byte) (c Copy, ok bool) {
 	}, true
 }
 
+// KeyOf gives the key of the copy that is an item's value; it points into value. It is not ok if the value is no copy.
+func KeyOf(value []byte) (key []byte, ok bool) {
+	if len(value) < copyHead || !isKind(value, kindCopy) || len(value) < copyHead+int(value[copyHead-1]) {
+		return nil, false
+	}
+	return value[copyHead : copyHead+int(value[copyHead-1])], true
+}
+
 func isKind(value []byte, kind byte) bool {
 	return len(value) >= kindLen && bytes.HasPrefix(value, []byte(copyMagic)) && value[kindLen-1] == kind
 }

@@ -1,6 +1,10 @@
 package copies
 
-import "mcproxy/replica"
+import (
+	"iter"
+
+	"mcproxy/replica"
+)
 
 // Figures count what a worker did for copies.
 type Figures struct {
@@ -19,10 +23,23 @@ type Figures struct {
 	Cleaned  uint64 // keys whose old copies were deleted before they got new ones
 	Promoted uint64 // keys that got copies, by a step of this process
 	Demoted  [Reasons]uint64
+	Checked  uint64 // copies that were compared with the homes' items,
+	Stale    uint64 // and were older than they may be
 }
 
 // Reasons are how many reasons there are for a demotion.
 const Reasons = int(replica.SwitchedOff) + 1
+
+// Demotions gives the keys that lost their copies, by reason, all of them.
+func (f *Figures) Demotions() iter.Seq2[string, uint64] {
+	return func(yield func(string, uint64) bool) {
+		for i, n := range f.Demoted {
+			if !yield(replica.Reason(i).String(), n) {
+				return
+			}
+		}
+	}
+}
 
 // Add adds another worker's figures.
 func (f *Figures) Add(o *Figures) {
@@ -40,6 +57,8 @@ func (f *Figures) Add(o *Figures) {
 	f.Steps += o.Steps
 	f.Cleaned += o.Cleaned
 	f.Promoted += o.Promoted
+	f.Checked += o.Checked
+	f.Stale += o.Stale
 	for i, n := range o.Demoted {
 		f.Demoted[i] += n
 	}

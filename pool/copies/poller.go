@@ -19,18 +19,20 @@ import (
 //	          └──────────────── it was stored ───────────────┼── store ◄───┘                  │
 //	                                                         └────────────────────────────────┘
 type poller struct {
-	r      *Replicator // of the loop
-	node   int
-	pipe   *backend.Pipeline
-	alarm  *epoll.Alarm
-	keeper *replica.Keeper
-	call   backend.Call
-	busy   bool  // a poll or a step is under way
-	next   int64 // Loop time of the next poll
-	sent   int64 // Kernel.Elapsed when the last was sent
-	step   replica.Step
-	rests  map[replica.Hash]int64 // until when keys that were demoted get no copies; Loop time
-	closed bool
+	r       *Replicator // of the loop
+	node    int
+	pipe    *backend.Pipeline
+	alarm   *epoll.Alarm
+	keeper  *replica.Keeper
+	call    backend.Call
+	busy    bool  // a poll or a step is under way
+	next    int64 // Loop time of the next poll
+	sent    int64 // Kernel.Elapsed when the last was sent
+	step    replica.Step
+	rests   map[replica.Hash]int64 // until when keys that were demoted get no copies; Loop time
+	closed  bool
+	foreign bool // proxies with another ring were seen
+	canary  canary
 }
 
 // Keep has r's loop look after the guard of a backend; call it once a backend and process, from that loop.
@@ -60,8 +62,12 @@ func (p *poller) wake() {
 
 // Expire polls if it is time, and gives when to look again.
 func (p *poller) Expire(now int64) (next int64) {
+	if p.closed || now-p.r.shared.used.Load() > idleAfter {
+		return 0
+	}
+	p.look(now)
 	switch {
-	case p.closed, p.busy, now-p.r.shared.used.Load() > idleAfter:
+	case p.busy:
 		return 0
 	case now < p.next:
 		return p.next
@@ -123,6 +129,14 @@ func (p *poller) publish() {
 	h := &p.r.shared.homes[p.node]
 	seen := p.keeper.Sight()
 	h.sight.Store(p.r.shared.newSight(p.node, seen, h.sight.Load()))
+	if foreign := seen.Foreign(&p.r.shared.rules); foreign != p.foreign {
+		p.foreign = foreign
+		kind := Agreed
+		if foreign {
+			kind = Foreign
+		}
+		p.r.shared.tellOf(Event{Kind: kind, Home: p.node})
+	}
 	now := p.r.loop.Now
 	for i := range seen.Guard.Keys {
 		if e := &seen.Guard.Keys[i]; e.Phase == replica.Drain {
@@ -233,12 +247,13 @@ func (p *poller) count() {
 		switch {
 		case c.To == replica.Active:
 			p.r.figures.Promoted++
+			p.r.shared.tellOf(Event{Kind: Copied, Home: p.node, Hash: c.Hash.Short(), Copies: c.Copies})
 		case c.To == replica.Drain, c.To == replica.None && c.From != replica.Drain:
 			p.r.figures.Demoted[c.Reason]++
+			if c.From == replica.Active {
+				p.r.shared.tellOf(Event{Kind: Withdrawn, Home: p.node, Hash: c.Hash.Short(), Reason: c.Reason})
+			}
 		}
-	}
-	if p.r.Changed != nil && len(p.step.Changes) > 0 {
-		p.r.Changed(p.node, p.step.Changes)
 	}
 }
 

@@ -19,9 +19,6 @@ var (
 
 // A Replicator is a worker's part in a pool's copies. Only that worker's loop may touch it.
 type Replicator struct {
-	// Changed is told what a step of this process did to keys of a backend; nil: nobody is.
-	Changed func(home int, changes []replica.Change)
-
 	shared    *Shared
 	runner    *steps.Runner
 	loop      *epoll.Loop

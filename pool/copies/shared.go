@@ -61,6 +61,7 @@ type Shared struct {
 	Mutant Mutant
 
 	rules    replica.Rules // immutable
+	notify   func(Event)   // immutable; nil: nobody is told
 	backends []*backend.Backend
 	names    []uint64     // hashes of the backends' names
 	homes    []home       // by backend
@@ -200,28 +201,51 @@ func (s *Shared) Keys() []Key {
 	return all
 }
 
-// A Guard is what is known of one backend's guard.
-type Guard struct {
-	Known   bool  // it was read
-	Foreign bool  // proxies with another ring use the backend
-	Unable  bool  // the backend can have no guard
-	Trusted bool  // which keys have copies is known now
-	Sent    int64 // when it was asked for last with success, in nanoseconds of Kernel.Elapsed; 0: never
+// A Summary is what a process knows of a pool's copies now.
+type Summary struct {
+	Figures                     // of its workers, to be added
+	Prep, Active, Drain int     // keys by phase
+	Guards              []Guard // by backend
 }
 
-// Guards tells of the backends' guards at a Kernel.Elapsed.
-func (s *Shared) Guards(now int64) []Guard {
-	all := make([]Guard, len(s.homes))
-	for i := range all {
-		sight := s.homes[i].sight.Load()
-		all[i] = Guard{
-			Known: sight.Kind == replica.Readable, Foreign: sight.Sight.Foreign(&s.rules), Unable: sight.Kind == replica.Unable,
-			Sent: sight.Sent,
-		}
-		view := sight.Look(&s.rules, replica.Hash{}, now)
-		all[i].Trusted = view.Phase != replica.Unknown
+// A Guard is what is known of one backend's guard.
+type Guard struct {
+	Backend string
+	Age     float64 // seconds since it was asked for with success; negative: it never was
+	Trusted bool    // it is known which keys of the backend have copies
+	Foreign bool    // proxies with another ring, or another mode, use the backend
+	Unable  bool    // the backend can have none
+}
+
+// Summary tells of a pool's copies; nil if it has none. now is a Kernel.Elapsed.
+func (s *Shared) Summary(now int64) *Summary {
+	if s == nil {
+		return nil
 	}
-	return all
+	sum := &Summary{Guards: make([]Guard, len(s.homes))}
+	for _, k := range s.Keys() {
+		switch k.Phase {
+		case replica.Prep:
+			sum.Prep++
+		case replica.Active:
+			sum.Active++
+		case replica.Drain:
+			sum.Drain++
+		}
+	}
+	for i := range s.homes {
+		sight := s.homes[i].sight.Load()
+		view := sight.Look(&s.rules, replica.Hash{}, now)
+		g := &sum.Guards[i]
+		*g = Guard{
+			Backend: s.backends[i].Name, Age: -1, Trusted: view.Fresh(now) && view.Phase != replica.Unknown,
+			Foreign: sight.Foreign(&s.rules), Unable: sight.Kind == replica.Unable,
+		}
+		if sight.Kind != replica.Unseen {
+			g.Age = float64(now-sight.Sent) / 1e9
+		}
+	}
+	return sum
 }
 
 // PhaseOf is how far the copies of a key are, and how many it has.
