@@ -22,10 +22,11 @@ SEED ?= 0# of the long chaos run; 0 is any
 FAULTFLAGS ?= -fault-time=5m -fault-pairs=10 -fault-window=5s -slow-seconds=10 -visits=1000000 -streams=1000000# of the long run of faults
 FAULTS ?=# which of them: /link, /streams, /visits, /isolation, /slow, /namespaces; all without it
 HOTKEYFLAGS ?=# of the measurement of hot keys, such as --lines a,e --runs 2; --help lists them
+METRICSFLAGS ?=# of the measurement of what counting costs, such as --pairs 3 --seconds 1; --help lists them
 KEYSTONEFLAGS ?=# of the tests with the real Keystone, such as -full, or -run 'TestKeystone/dogpile.cache.pylibmc'
 RIVALFLAGS ?=# of the comparison with other proxies, such as --pairs 3 --seconds 2; --help lists them
 
-.PHONY: help build run test race norace simulate fuzz lint bench bench-compare bench-rivals bench-hotkeys soak-differential soak-chaos soak-faults e2e-keystone tutorial install-test-deps clean
+.PHONY: help build run test race norace simulate fuzz lint bench bench-compare bench-rivals bench-hotkeys bench-metrics soak-differential soak-chaos soak-faults e2e-keystone tutorial install-test-deps clean
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -68,6 +69,9 @@ bench-rivals: ## Compare mcproxy with other proxies, an hour and a half, and wri
 
 bench-hotkeys: ## Measure what becomes of hot and oversized keys, a quarter of an hour, and write bench/results; HOTKEYFLAGS='--runs 2 --seconds 2' is a quick look
 	@GO='$(GO)' scripts/bench-hotkeys $(HOTKEYFLAGS)
+
+bench-metrics: ## Measure what counting requests costs, six minutes, and write bench/results; METRICSFLAGS='--pairs 3 --seconds 1' is a quick look
+	@GO='$(GO)' scripts/bench-metrics $(METRICSFLAGS)
 
 soak-differential: ## Compare 10 million random commands through the proxy with memcached's own answers
 	@scripts/install-packages memcached

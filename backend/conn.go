@@ -90,7 +90,7 @@ func (c *conn) Flush() {
 	}
 	n, errno := c.p.loop.Kernel.Write(c.fd, c.out[c.sent:])
 	c.sent += n
-	c.p.Figures.BytesOut += uint64(n)
+	c.p.Figures.sent(n)
 	if c.fresh > 0 {
 		c.p.Figures.Batches.Observe(c.fresh)
 		c.fresh = 0
@@ -144,7 +144,7 @@ func (c *conn) read() {
 			c.fail(ErrClosed)
 			return
 		}
-		c.p.Figures.BytesIn += uint64(n)
+		c.p.Figures.received(n)
 		c.p.Backend.alive()
 		data := room[:begun+n]
 		used := 0

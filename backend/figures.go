@@ -20,6 +20,24 @@ type Figures struct {
 	errors        [numFailures]uint64
 }
 
+func (f *Figures) called(v protocol.Verb) {
+	if tally.Counting {
+		f.Requests[v]++
+	}
+}
+
+func (f *Figures) sent(n int) {
+	if tally.Counting {
+		f.BytesOut += uint64(n)
+	}
+}
+
+func (f *Figures) received(n int) {
+	if tally.Counting {
+		f.BytesIn += uint64(n)
+	}
+}
+
 // Calls are the calls sent, those sent again included.
 func (f *Figures) Calls() uint64 {
 	n := uint64(0)

@@ -126,7 +126,7 @@ func (p *Pipeline) prepare(c *Call, affinity uint32, deadline int64) {
 	c.internal, c.retried = false, false
 	c.deadline, c.at = deadline, tally.TickOf(p.loop.Now)
 	p.alarm.Set(c.deadline)
-	p.Figures.Requests[c.verb]++
+	p.Figures.called(c.verb)
 }
 
 // admit gives the conn for a request, or says why there is none. A write that is turned away is journalled.
@@ -306,7 +306,7 @@ func (p *Pipeline) resend(call *Call, req []byte) bool {
 	}
 	call.retried = true
 	p.Figures.Retries++
-	p.Figures.Requests[call.verb]++
+	p.Figures.called(call.verb)
 	off := len(cn.out)
 	cn.out = p.loop.Buffers.Append(cn.out, req)
 	cn.enqueue(call, off)

@@ -29,7 +29,7 @@ type fanPart struct {
 // fanOut sends a keyless request to every backend; finish makes the client's answer when all have ended.
 func (p *Pool) fanOut(x *Exchange, req *protocol.Request, affinity uint32, finish func(f *fan) []byte) {
 	f := &fan{pool: p, x: x, parts: make([]fanPart, len(p.Pipelines)), open: len(p.Pipelines) + 1, finish: finish}
-	p.Figures.Requests[req.Verb]++
+	p.Figures.Came(req.Verb)
 	for i, pl := range p.Pipelines {
 		part := &f.parts[i]
 		part.of = f
@@ -73,7 +73,7 @@ func (p *Pool) FlushAll(x *Exchange, req *protocol.Request, affinity uint32) {
 		return s
 	}
 	if !p.Shared.Config.AllowFlushAll {
-		p.Figures.Requests[req.Verb]++ // who looks for such clients wants to know of these too
+		p.Figures.Came(req.Verb) // who looks for such clients wants to know of these too
 		x.To.Finish(x, answer([]byte("CLIENT_ERROR flush_all not allowed\r\n")))
 		return
 	}

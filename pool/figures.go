@@ -13,7 +13,7 @@ func (p *Pool) SetClock(now int64) { p.clock = now - p.loop.Now }
 
 // Time has the time of an exchange count, from now until Timed.
 func (p *Pool) Time(x *Exchange, op tally.Op) {
-	x.pool, x.op, x.timed, x.began = p, op, true, tally.TickOf(p.loop.Now)
+	x.pool, x.op, x.timed, x.began = p, op, tally.Counting, tally.TickOf(p.loop.Now)
 }
 
 // Timed counts the time of an exchange, if it was to be.

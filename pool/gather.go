@@ -170,7 +170,7 @@ func (t *gathering) Send(affinity uint32) {
 		}
 		if p.gathered != t.g.sent { // it counts once, however many fragments it has
 			p.gathered = t.g.sent
-			p.Figures.Requests[t.verb]++
+			p.Figures.Came(t.verb)
 		}
 		if f.elsewhere != nil {
 			f.expect = f.line

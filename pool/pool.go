@@ -163,7 +163,7 @@ func (x *Exchange) Forget() {
 // Do sends a request of one key to the backend where the key belongs. affinity picks the conn: the requests of one client
 // have the same, so that they stay in order.
 func (p *Pool) Do(x *Exchange, req *protocol.Request, affinity uint32) {
-	p.Figures.Requests[req.Verb]++
+	p.Figures.Came(req.Verb)
 	x.pool, x.quiet, x.verb = p, req.NoReply, req.Verb
 	if d := p.detector; d != nil && !d.Skip(len(req.Value)) {
 		p.record(x.To, req.Key, opOf(req.Verb), len(req.Value))

@@ -171,7 +171,7 @@ func (s *session) writeKept() bool {
 		return false
 	}
 	s.written += n
-	s.from.BytesOut += uint64(n)
+	s.from.Sent(n)
 	if n > 0 {
 		s.moved = s.w.loop.Now
 	}

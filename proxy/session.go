@@ -94,23 +94,24 @@ func (s *session) Ready(ev epoll.Events) {
 	}
 }
 
-// read takes what the client sent and begins the requests in it.
-func (s *session) read() {
+// read takes what the client sent and begins the requests in it. It says whether there was anything.
+func (s *session) read() (some bool) {
 	for range readsPerTurn {
 		room, begun := s.room()
 		n, errno := s.w.loop.Kernel.Read(s.fd, room[begun:])
 		switch {
 		case errno == unix.EAGAIN:
-			return
+			return some
 		case errno != 0:
 			s.close()
-			return
+			return some
 		case n == 0:
 			s.eof = true
 			s.wake()
-			return
+			return some
 		}
-		s.from.BytesIn += uint64(n)
+		some = true
+		s.from.Received(n)
 		s.w.loop.Hear(&s.source)
 		s.moved = s.w.loop.Now
 		if begun == 0 && s.skip == 0 && s.pending == 0 && foreign(room[:n]) {
@@ -119,13 +120,14 @@ func (s *session) read() {
 			}
 			s.w.refuseProtocol(s.why)
 			s.close()
-			return
+			return some
 		}
 		s.take(room[:begun+n], begun)
 		if s.closed || s.paused || s.eof || begun+n < len(room) {
-			return
+			return some
 		}
 	}
+	return some
 }
 
 // room gives where to read, and how many bytes at its start are the begin of a request already. That is the loop's
@@ -325,7 +327,7 @@ func (s *session) begin(req *protocol.Request) {
 	default:
 		x := s.exchange()
 		if req.ValueLen >= 0 {
-			s.from.Stores++
+			s.from.Stored()
 		}
 		if req.Verb.IsRead() {
 			s.markRead(x)
@@ -369,7 +371,7 @@ func (s *session) exchange() *pool.Exchange {
 	s.w.loop.Did()
 	x := s.w.newExchange()
 	x.To = s
-	s.from.Requests++
+	s.from.Asked()
 	s.w.counts.inFlight++
 	if s.tail == nil {
 		s.head = x
@@ -442,7 +444,7 @@ func (s *session) send(answer []byte) []byte {
 		return answer
 	}
 	n, _ := s.w.loop.Kernel.Write(s.fd, answer) // whatever failed fails again in Flush
-	s.from.BytesOut += uint64(n)
+	s.from.Sent(n)
 	return answer[n:]
 }
 
@@ -507,7 +509,7 @@ func (s *session) writeOut() bool {
 				return false
 			}
 			s.sent += n
-			s.from.BytesOut += uint64(n)
+			s.from.Sent(n)
 			s.full = s.sent < len(s.out)
 		}
 		if s.sent < len(s.out) || s.head == nil || !s.head.Cold || s.head.Kept == nil {
@@ -547,12 +549,7 @@ func (s *session) watch() {
 
 // drain reads what has arrived, and nothing after that.
 func (s *session) drain() {
-	for !s.eof && !s.closed && !s.paused {
-		before := s.from.BytesIn
-		s.read()
-		if s.from.BytesIn == before {
-			break
-		}
+	for !s.eof && !s.closed && !s.paused && s.read() {
 	}
 	if !s.closed {
 		if !s.eof {

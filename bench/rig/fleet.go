@@ -1,6 +1,7 @@
 package rig
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -90,6 +91,7 @@ type McproxyConfig struct {
 	Ring    string // lines of the pool that choose it
 	Proxy   string // more lines of [proxy]
 	Pool    string // more tables of the pool main
+	Program string // an absolute path; empty: the machine's Mcproxy
 }
 
 // StartMcproxy starts mcproxy before the fleet's memcacheds. It is as patient as the load generator: the rivals wait for ever,
@@ -114,7 +116,7 @@ func (f *Fleet) StartMcproxy(ctx context.Context, name string, cfg McproxyConfig
 	if p.Config, err = f.File(name+".toml", b.String()); err != nil {
 		return Proxy{}, err
 	}
-	return f.StartProxy(ctx, p, f.m.ProxyCores(cfg.Workers), []string{f.m.Mcproxy, "serve", "-c", p.Config})
+	return f.StartProxy(ctx, p, f.m.ProxyCores(cfg.Workers), []string{cmp.Or(cfg.Program, f.m.Mcproxy), "serve", "-c", p.Config})
 }
 
 // StartNutcracker starts twemproxy before the fleet's memcacheds, with buffers of that many bytes; 0 is its default. Its ring

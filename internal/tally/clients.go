@@ -17,6 +17,34 @@ type Client struct {
 	BytesOut uint64
 }
 
+// Asked counts a request.
+func (c *Client) Asked() {
+	if Counting {
+		c.Requests++
+	}
+}
+
+// Stored counts a request that brings a value.
+func (c *Client) Stored() {
+	if Counting {
+		c.Stores++
+	}
+}
+
+// Received counts bytes of clients.
+func (c *Client) Received(n int) {
+	if Counting {
+		c.BytesIn += uint64(n)
+	}
+}
+
+// Sent counts bytes to clients.
+func (c *Client) Sent(n int) {
+	if Counting {
+		c.BytesOut += uint64(n)
+	}
+}
+
 func (c *Client) add(o *Client) {
 	c.Conns += o.Conns
 	c.Requests += o.Requests

@@ -120,6 +120,9 @@ type Durations struct {
 
 // Observe counts a duration in nanoseconds.
 func (d *Durations) Observe(ns int64) {
+	if !Counting {
+		return
+	}
 	ns = max(ns, 0)
 	d.counts[secondsBucket(uint64(ns))]++
 	d.sum += uint64(ns)
@@ -169,6 +172,9 @@ type Sizes struct {
 
 // Observe counts n, which is not negative.
 func (s *Sizes) Observe(n int) {
+	if !Counting {
+		return
+	}
 	i := 0
 	if n > 0 {
 		i = min(bits.Len64(uint64(n-1))+1, powersBuckets-1)

@@ -38,6 +38,7 @@ type Lifetimes struct {
 // Observe counts an exptime as it stands in a request, at the time now in seconds since 1970.
 func (l *Lifetimes) Observe(exptime, now int64) {
 	switch {
+	case !Counting:
 	case exptime == 0:
 		l.classes[classNone]++
 	case exptime < 0:

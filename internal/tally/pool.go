@@ -67,7 +67,18 @@ type Pool struct {
 }
 
 // Told counts what a client was told of n keys.
-func (p *Pool) Told(v protocol.Verb, s protocol.Status, n int) { p.Keys[v][s] += uint64(n) }
+func (p *Pool) Told(v protocol.Verb, s protocol.Status, n int) {
+	if Counting {
+		p.Keys[v][s] += uint64(n)
+	}
+}
+
+// Came counts a request.
+func (p *Pool) Came(v protocol.Verb) {
+	if Counting {
+		p.Requests[v]++
+	}
+}
 
 // Hits are the keys that were read and found, and Misses those that were not, failures included.
 func (p *Pool) Hits() uint64 {
