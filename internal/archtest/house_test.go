@@ -121,6 +121,8 @@ var house = []archtest.Row{
 		May:     []string{"protocol", "hotkey", "split", "pool", "pool/copies"},
 		Never:   []string{"net", "os", "context", "log"},
 	},
+	// What one process gives the next, and the dialogue by which it does. Package proxy makes it, package daemon sends it.
+	{Package: "internal/handover", Uses: []string{"golang.org/x/sys/unix"}, Never: dataPath},
 	// Listeners, workers, client sessions, routes, snapshots of figures. It sees backends through their pool, and package
 	// backend for its figures and options alone.
 	{
