@@ -34,9 +34,11 @@ const (
 // A Record is what a ledger says of one server.
 type Record struct {
 	Server  string   // network and address: "tcp 127.0.0.1:11211"
-	State   State    // StateHeld: it missed more than Keys
+	State   State
 	Version string   // as Backend.Version
 	Keys    [][]byte // missed writes that are not made good; any bytes
+	// Overflowed says that there were more.
+	Overflowed bool
 }
 
 func serverID(network, address string) string { return network + " " + address }
@@ -56,18 +58,25 @@ func (l *Ledger) New(name, network, address string, o Options, notify func(b *Ba
 	}
 	e.users = append(e.users, b)
 	b.journal = e.journal
+	b.begin(e)
+	return b, nil
+}
+
+// begin has a Backend that is not used yet begin with what is known of its server. The ledger's mu is held.
+func (b *Backend) begin(e *entry) {
 	if e.version != "" {
 		v := e.version
 		b.version.Store(&v)
 	}
-	if e.journal.isOverflowed() {
-		e.state = StateHeld
-		if o.OnReturn == OnReturnFlush {
-			e.state = StateDown
-		}
+	state := e.state
+	switch {
+	case !e.journal.isOverflowed():
+	case b.Options().OnReturn == OnReturnFlush: // its keeper knows the way
+		state = StateDown
+	default:
+		state = StateHeld
 	}
-	b.state.Store(uint32(e.state))
-	return b, nil
+	b.state.Store(uint32(state))
 }
 
 // entry gives a server's entry, a new one if there is none. The caller holds mu.
@@ -136,15 +145,13 @@ func (l *Ledger) Records() []Record {
 				r.State, r.Version = b.State(), b.Version()
 			}
 		}
-		if e.journal.isOverflowed() {
-			r.State = StateHeld
-		}
+		r.Overflowed = e.journal.isOverflowed()
 		all = append(all, r)
 	}
 	return all
 }
 
-// Restore takes another process's Records over, before any Backend is made. Each key's write may still be on its way to the server, in
+// Restore takes another process's Records over, before a Backend is used that it has made. Each key's write may still be on its way to the server, in
 // a conn of that process: so it gets two deletes, as if its conn had broken.
 func (l *Ledger) Restore(records []Record) {
 	l.mu.Lock()
@@ -152,9 +159,12 @@ func (l *Ledger) Restore(records []Record) {
 	for _, r := range records {
 		e := l.entry(r.Server)
 		e.state, e.version = r.State, r.Version
-		e.journal.restore(r.Keys)
-		if r.State == StateHeld {
+		if r.Overflowed {
 			e.journal.overflow()
+		}
+		e.journal.restore(r.Keys)
+		for _, b := range e.users {
+			b.begin(e)
 		}
 	}
 }
