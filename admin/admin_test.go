@@ -40,11 +40,13 @@ type source struct {
 	native   bool
 	log      *logStub
 	reload   func() (string, error)
+	upgrade  func() (string, error)
 }
 
 func (s *source) Ready() bool { return s.ready }
 
-func (s *source) Reload(context.Context) (string, error) { return s.reload() }
+func (s *source) Reload(context.Context) (string, error)  { return s.reload() }
+func (s *source) Upgrade(context.Context) (string, error) { return s.upgrade() }
 
 func (s *source) Snapshot(context.Context) (proxy.Snapshot, error) { return s.snapshot, s.err }
 
@@ -87,6 +89,7 @@ func figures() proxy.Snapshot {
 		Addresses: []proxy.AddressFigures{
 			addressFigures("10.0.0.9", 110), addressFigures(proxy.OtherAddresses, 120),
 		},
+		Upgrades: proxy.UpgradeFigures{Adopted: 85, Failed: 86},
 		Reloads: proxy.ReloadFigures{
 			Done: 83, Failed: 84, At: time.Unix(1_700_000_100, 0), Success: time.Unix(1_700_000_090, 0),
 			Moves: []proxy.Move{{Share: 0.25}, {Prefix: "x/", Share: 1}},

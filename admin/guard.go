@@ -9,11 +9,12 @@ import (
 	"strings"
 )
 
-// The paths that are posted to: the first two change something, and take nothing but POST; the next may get its key by POST; the last
+// The paths that are posted to: the first three change something, and take nothing but POST; the next may get its key by POST; the last
 // changes something by POST, and tells it by GET.
 const (
 	releasePath  = "/api/release"
 	reloadPath   = "/api/reload"
+	upgradePath  = "/api/upgrade"
 	lookupPath   = "/api/lookup"
 	logLevelPath = "/api/loglevel"
 )
@@ -37,7 +38,7 @@ func (g *guard) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
 	methods, told := []string{"GET", "HEAD"}, "only GET and HEAD are answered here"
 	switch req.URL.Path {
-	case releasePath, reloadPath:
+	case releasePath, reloadPath, upgradePath:
 		methods, told = []string{"POST"}, "only POST is answered here"
 	case lookupPath, logLevelPath:
 		methods, told = []string{"GET", "HEAD", "POST"}, "only GET, HEAD and POST are answered here"

@@ -87,7 +87,7 @@ type collector struct {
 
 func newCollector(source Source, native bool) *collector {
 	c := &collector{source: source, native: native}
-	c.families = slices.Concat(processFamilies(), reloadFamilies(), clientFamilies(), securityFamilies(), addressFamilies(), poolFamilies(), ringFamilies(), valueFamilies(),
+	c.families = slices.Concat(processFamilies(), reloadFamilies(), upgradeFamilies(), clientFamilies(), securityFamilies(), addressFamilies(), poolFamilies(), ringFamilies(), valueFamilies(),
 		hotKeyFamilies(), splitFamilies(), copyFamilies(), backendFamilies(), serverFamilies())
 	c.histograms = histograms()
 	for _, h := range c.histograms {
@@ -179,6 +179,15 @@ func processFamilies() []family {
 			"Answers to writes that did not wait any longer for the disk, which had not taken what they depend on within 100 ms.",
 			func(f *figures) float64 { return float64(f.Journal.Late) }),
 		scalar("mcproxy_workers", prometheus.GaugeValue, "Event loops.", func(f *figures) float64 { return float64(f.Workers) }),
+	}
+}
+
+func upgradeFamilies() []family {
+	return []family{
+		scalar("mcproxy_upgrade_adopted_conns", prometheus.GaugeValue, "Client connections that this process took over from the one before it.",
+			func(f *figures) float64 { return float64(f.Upgrades.Adopted) }),
+		scalar("mcproxy_upgrade_failures_total", prometheus.CounterValue, "Upgrades that failed: this process went on.",
+			func(f *figures) float64 { return float64(f.Upgrades.Failed) }),
 	}
 }
 

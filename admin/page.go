@@ -61,6 +61,7 @@ const endpoints = `mcproxy
 /api/lookup    where a key belongs, and what is there, as JSON; ?key=KEY
 /api/release   POST ?pool=POOL&backend=BACKEND lets a held backend come back
 /api/reload    POST has the configuration file read again
+/api/upgrade   POST has a new process of the program take over
 /api/loglevel  the lowest level that is logged; POST ?level=LEVEL changes it`
 
 // root answers GET /.

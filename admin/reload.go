@@ -5,13 +5,15 @@ import (
 	"net/http"
 )
 
-// reload answers POST /api/reload.
-func (s *Server) reload(w http.ResponseWriter, req *http.Request) {
-	// It is not given up half way because who asked for it has gone.
-	report, err := s.source.Reload(context.WithoutCancel(req.Context()))
-	if err != nil {
-		say(w, http.StatusConflict, err.Error())
-		return
+// change answers POST /api/reload and /api/upgrade by what do says came of it, and done.
+func (s *Server) change(do func(ctx context.Context) (string, error), done string) http.HandlerFunc {
+	return func(w http.ResponseWriter, req *http.Request) {
+		// It is not given up half way because who asked for it has gone.
+		report, err := do(context.WithoutCancel(req.Context()))
+		if err != nil {
+			say(w, http.StatusConflict, err.Error())
+			return
+		}
+		say(w, http.StatusOK, report+done)
 	}
-	say(w, http.StatusOK, report+"reloaded")
 }

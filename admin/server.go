@@ -27,6 +27,8 @@ type Source interface {
 	Release(pool, backend string) bool
 	// Reload has the process read its configuration again, and says what has changed, in lines; or why nothing has.
 	Reload(ctx context.Context) (report string, err error)
+	// Upgrade has a new process take this one's place, and says what it took over; or why nothing has changed.
+	Upgrade(ctx context.Context) (report string, err error)
 	// Lookup finds out about a key, or says why it is none.
 	Lookup(ctx context.Context, key []byte) (*proxy.KeyReport, error)
 }
@@ -161,7 +163,8 @@ func (s *Server) Handler(loopbackOnly bool) http.Handler {
 	mux.HandleFunc("/api/hotkeys", s.hotKeys)
 	mux.HandleFunc(lookupPath, s.lookup)
 	mux.HandleFunc(releasePath, s.release)
-	mux.HandleFunc(reloadPath, s.reload)
+	mux.HandleFunc(reloadPath, s.change(s.source.Reload, "reloaded"))
+	mux.HandleFunc(upgradePath, s.change(s.source.Upgrade, "upgraded"))
 	if s.level != nil {
 		mux.HandleFunc(logLevelPath, s.logLevel)
 	}

@@ -13,7 +13,7 @@ import (
 // A Journal holds the keys whose last write a server missed. While a key is in it nobody reads or writes it there (Pipeline.admit). It
 // is the server's, whatever pools use that, and outlives the Backends that do (Ledger).
 type Journal struct {
-	store store // immutable
+	store store // immutable while the journal is used
 
 	size   atomic.Int64 // keys; read on the data path before anything is locked
 	latest atomic.Int64 // Loop time when a key last left; 0: none has

@@ -33,7 +33,7 @@ const (
 
 // A Record is what a ledger says of one server.
 type Record struct {
-	Server  string   // network and address: "tcp 127.0.0.1:11211"
+	Server  string // network and address: "tcp 127.0.0.1:11211"
 	State   State
 	Version string   // as Backend.Version
 	Keys    [][]byte // missed writes that are not made good; any bytes

@@ -373,13 +373,14 @@ func (p *Pipeline) Close() {
 	p.alarm.Remove()
 }
 
-// HangUp ends all conns, so that every write without an answer is in the journal. Later calls open new ones.
-func (p *Pipeline) HangUp() {
-	was := p.closed
-	p.closed = true // what was on them is not sent again
+// Suspend is Close until Resume: every write without an answer is in the journal then.
+func (p *Pipeline) Suspend() {
+	p.closed = true
 	p.hangUp()
-	p.closed = was
 }
+
+// Resume undoes Suspend: conns are opened as calls need them.
+func (p *Pipeline) Resume() { p.closed = false }
 
 func (p *Pipeline) hangUp() {
 	for _, cn := range append(append([]*conn(nil), p.conns...), p.aside...) {

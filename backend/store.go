@@ -35,12 +35,15 @@ func (s *store) drop(m note, key string) {
 	}
 }
 
-// KeepIn has the ledger keep its journals in a Store from now on, which has members from a process before. Call it before any Backend is
-// made. Whatever a key was noted for, it is deleted; the write may still be in a conn of that process, so it gets two deletes.
+// KeepIn has the ledger keep its journals in a Store from now on, which has members from a process before. Call it while no Backend is
+// used. Whatever a key was noted for, it is deleted; the write may still be in a conn of that process, so it gets two deletes.
 func (l *Ledger) KeepIn(to Store, members []string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.store = to
+	for server, e := range l.entries {
+		e.journal.keepIn(store{to, server})
+	}
 	for _, m := range members {
 		i := strings.IndexAny(m, string(owedKey+overflowed+strayKey))
 		if i < 0 {
@@ -57,6 +60,19 @@ func (l *Ledger) KeepIn(to Store, members []string) {
 		default:
 			j.restore([][]byte{[]byte(key)})
 		}
+	}
+}
+
+// keepIn has a journal kept in another store. Call it while nobody uses the journal.
+func (j *Journal) keepIn(to store) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.store = to
+	for k := range j.debts {
+		to.put(owedKey, k)
+	}
+	if j.overflowed {
+		to.put(overflowed, "")
 	}
 }
 

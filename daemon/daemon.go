@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -24,6 +26,8 @@ type Options struct {
 	Path    string // where File was read, and is read again; "": nowhere
 	Version string // the program's
 	Log     *Log
+	// Inherited is what the process has from another; nil: nothing.
+	Inherited *Inheritance
 }
 
 // A Daemon is a proxy and its admin endpoints. Its methods are safe for concurrent use.
@@ -36,19 +40,28 @@ type Daemon struct {
 	log     *Log
 	admin   *admin.Server // nil without [admin], and so is
 	adminLn net.Listener
+	from    *Inheritance
+	systemd *systemd
+	program string   // the file that an upgrade starts; "": not known
+	args    []string // and what with
 
-	changing sync.Mutex   // held while the configuration changes
+	changing sync.Mutex   // held while the configuration or the process changes
 	file     *config.File // guarded by changing: what is in force
+	left     bool         // guarded by changing: another process has taken over
 }
 
 // New opens all listeners, and logs what should be thought over. Nobody is served before Run.
 func New(o Options) (*Daemon, error) {
 	warn(o.Log.Logger, o.File)
-	d := &Daemon{path: o.Path, version: o.Version, log: o.Log, file: o.File}
+	d := &Daemon{path: o.Path, version: o.Version, log: o.Log, file: o.File, from: o.Inherited, systemd: newSystemd(o.Log.Logger)}
+	d.program, d.args = program()
 	var err error
 	// First, as it leaves nothing behind when the proxy cannot listen.
 	if address := o.File.Admin.Address; address != "" {
-		if d.adminLn, err = net.Listen("tcp", address); err != nil {
+		if d.adminLn, err = d.from.admin(address); err == nil && d.adminLn == nil {
+			d.adminLn, err = net.Listen("tcp", address)
+		}
+		if err != nil {
 			return nil, fmt.Errorf("admin: %w", err)
 		}
 	}
@@ -58,12 +71,13 @@ func New(o Options) (*Daemon, error) {
 		cfg.Workers = runtime.GOMAXPROCS(0)
 	}
 	spareScheduler(cfg.Workers)
-	if d.Server, err = proxy.New(cfg, o.Log.Named("proxy")); err != nil {
+	if d.Server, err = proxy.NewFrom(cfg, o.Log.Named("proxy"), d.from.inherited()); err != nil {
 		if d.adminLn != nil {
 			d.adminLn.Close()
 		}
 		return nil, err
 	}
+	d.from.closeRest(o.Log.Logger)
 	for _, a := range d.Addrs() {
 		o.Log.Info("listening", zap.Stringer("address", a))
 	}
@@ -88,6 +102,27 @@ func adminHosts(a config.Admin) []string {
 	return hosts
 }
 
+func (d *Daemon) hasLeft() bool {
+	d.changing.Lock()
+	defer d.changing.Unlock()
+	return d.left
+}
+
+// tellSystemd tells it when clients are served, that they are, and when the process ends. The goroutines end with ctx.
+func (d *Daemon) tellSystemd(ctx context.Context) *sync.WaitGroup {
+	var g sync.WaitGroup
+	g.Go(func() {
+		select {
+		case <-ctx.Done():
+			return
+		case <-d.Serving():
+		}
+		d.systemd.ready("clients are accepted")
+		d.systemd.feed(ctx, d.Probe)
+	})
+	return &g
+}
+
 func warn(log *zap.Logger, f *config.File) {
 	for _, w := range f.Warnings {
 		log.Warn(w.Text, zap.String("config", w.File), zap.Int("line", w.Line), zap.String("key", w.Key))
@@ -103,6 +138,18 @@ func spareScheduler(workers int) {
 	}
 }
 
+// program gives the file of the running program, as whoever started it named it: a link may lead to another file by now. And its arguments.
+func program() (path string, args []string) {
+	path, err := exec.LookPath(os.Args[0])
+	if err == nil {
+		path, err = filepath.Abs(path)
+	}
+	if err != nil {
+		path = ""
+	}
+	return path, os.Args[1:]
+}
+
 // AdminAddr is where the admin endpoints are; nil without them.
 func (d *Daemon) AdminAddr() net.Addr {
 	if d.adminLn == nil {
@@ -111,10 +158,21 @@ func (d *Daemon) AdminAddr() net.Addr {
 	return d.adminLn.Addr()
 }
 
-// Run serves until ctx is done and the proxy has drained, or until now is closed. The admin endpoints stay to the end, so that
-// they can tell of the draining.
+// Run serves until ctx is done and the proxy has drained, or until now is closed, or another process has taken over. The admin endpoints
+// stay to the end, so that they can tell of the draining.
 func (d *Daemon) Run(ctx context.Context, now <-chan struct{}) error {
+	if d.from != nil && d.from.conn != nil {
+		if err := d.from.takeOver(ctx, d); err != nil {
+			return fmt.Errorf("the process before goes on, and this one ends: %w", err)
+		}
+	}
+	stop := context.AfterFunc(ctx, func() { d.systemd.tell("STOPPING=1") })
+	defer stop()
+	outer := ctx
 	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	tellers := d.tellSystemd(ctx)
+	defer tellers.Wait()
 	defer cancel(nil)
 	adminDone := make(chan struct{})
 	adminCtx, stopAdmin := context.WithCancel(context.WithoutCancel(ctx))
@@ -138,6 +196,20 @@ func (d *Daemon) Run(ctx context.Context, now <-chan struct{}) error {
 	}
 	stopAdmin()
 	<-adminDone
+	if d.hasLeft() {
+		stop() // what becomes of this process is not the service's matter any more
+		cancel(nil)
+		lingered := make(chan struct{})
+		go func() { // ends with the last client, or soon after outer
+			defer close(lingered)
+			d.Linger(outer)
+		}()
+		select {
+		case <-lingered:
+		case <-now:
+		}
+		return err
+	}
 	if cause := context.Cause(ctx); err == nil && cause != nil && !errors.Is(cause, context.Canceled) {
 		return cause // of the admin endpoints
 	}

@@ -66,8 +66,13 @@ func (c *Change) String() string {
 func (d *Daemon) Reload(ctx context.Context) (report string, err error) {
 	d.changing.Lock()
 	defer d.changing.Unlock()
+	if d.left {
+		return "", errors.New("another process has taken over")
+	}
 	before := d.file.Log.Level
+	d.systemd.reloading()
 	change, err := d.reload(ctx)
+	d.systemd.ready(statusOf(err))
 	if err != nil {
 		d.Reloaded(nil, err)
 		d.log.Error("the configuration is not reloaded, and nothing has changed", zap.String("config", d.path), zap.Error(err))
@@ -83,6 +88,13 @@ func (d *Daemon) Reload(ctx context.Context) (report string, err error) {
 	}
 	warn(d.log.Logger, d.file)
 	return change.String(), nil
+}
+
+func statusOf(err error) string {
+	if err != nil {
+		return "the last reload failed; clients are accepted"
+	}
+	return "clients are accepted"
 }
 
 // reload does it. The caller holds changing.

@@ -41,16 +41,20 @@ type Config struct {
 	Backend backend.Options // the same for every backend of the pool
 }
 
-// Interim gives the configuration by which a pool must live until every request has ended that was begun under former (nil: in no pool
-// of this name). ok is false if it may live by c at once. A request that was begun where values are not split takes a manifest for a
-// client's value; so no value may be split before the last of them has its answer.
+// Interim gives the configuration by which a pool must live, with no key called hot, until every request has ended that was begun under
+// former (nil: in no pool of this name). ok is false if it may live by c at once. A request that was begun where values are not split takes a
+// manifest for a client's value, and a write that was begun where keys have no copies clears none; so no value may be split and no copy made
+// before the last of them has its answer.
 func (c *Config) Interim(former *Config) (interim Config, ok bool) {
-	if !c.Split.Enabled || former != nil && former.Split.Enabled {
-		return Config{}, false
+	if former == nil {
+		former = &Config{}
 	}
 	interim = *c
-	interim.Split.Threshold = math.MaxInt
-	return interim, true
+	if c.Split.Enabled && !former.Split.Enabled {
+		interim.Split.Threshold = math.MaxInt
+		ok = true
+	}
+	return interim, ok || c.Copies.Mode != former.Copies.Mode
 }
 
 // WatchedAs says whether the pool's hot keys are those of former still: the same things are watched for, and counted in the same way.

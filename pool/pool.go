@@ -96,6 +96,21 @@ func (p *Pool) Close() {
 	}
 }
 
+// Suspend ends the pool's conns, and has none opened before Resume: calls fail meanwhile.
+func (p *Pool) Suspend() { p.eachPipeline((*backend.Pipeline).Suspend) }
+
+// Resume undoes Suspend.
+func (p *Pool) Resume() { p.eachPipeline((*backend.Pipeline).Resume) }
+
+func (p *Pool) eachPipeline(fn func(*backend.Pipeline)) {
+	for i, pl := range p.Pipelines {
+		fn(pl)
+		if bulk := p.Bulk(i); bulk != nil {
+			fn(bulk)
+		}
+	}
+}
+
 // A Requester gets the answers to its exchanges.
 type Requester interface {
 	// Finish takes the whole answer of an exchange, CRLF included; it is empty when the client is to hear nothing. answer is

@@ -11,6 +11,7 @@ import (
 
 	"mcproxy/internal/epoll"
 	"mcproxy/pool"
+	"mcproxy/proxy/porch"
 )
 
 // cannedKernel has one client and one backend conn that are always connected. What the client sends and the backend
@@ -100,9 +101,9 @@ func cannedWorkerOf(tb testing.TB, k *cannedKernel, p pool.Config) *worker {
 		tb.Fatal(err)
 	}
 	t := srv.tables.Load()
-	t.closeListeners(nil)
+	t.acceptors.CloseBut(nil)
 	w := newWorkerOn(srv, k, t)
-	w.adopt(guest{fd: clientFD, by: t.acceptors[0]})
+	w.adopt(porch.Guest{FD: clientFD, By: t.acceptors[0]})
 	return w
 }
 

@@ -9,7 +9,6 @@ import (
 
 	"mcproxy/backend"
 	"mcproxy/pool"
-	"mcproxy/proxy/door"
 	"mcproxy/ring"
 )
 
@@ -46,7 +45,8 @@ func (s *Server) Snapshot(ctx context.Context) (Snapshot, error) {
 	defer s.turning.RUnlock()
 	t := s.tables.Load()
 	snap := Snapshot{
-		Start: s.epoch, At: time.Now(), Workers: len(s.workers), Draining: s.draining.Load(), Reloads: s.reloads.get(), Large: s.budget.Figures(), Events: s.events.List(),
+		Start: s.epoch, At: time.Now(), Workers: len(s.workers), Draining: s.draining.Load(), Reloads: s.reloads.get(),
+		Upgrades: UpgradeFigures{s.adoptedConns, s.upgradeFailures.Load()}, Large: s.budget.Figures(), Events: s.events.List(),
 		FilesChanged: s.files.Changed.Load(), FilesFailed: s.files.Failed.Load(),
 	}
 	snap.Clients.Errors, snap.Clients.ClosedBy = make(map[string]uint64), make(map[string]uint64)
@@ -67,7 +67,8 @@ func (s *Server) Snapshot(ctx context.Context) (Snapshot, error) {
 		p, seen := &snap.Pools[w.index], w.Seen()
 		p.HotKeys, p.HotShare, p.Promoted, p.Demoted = seen.Hot, seen.Share, seen.Promoted, seen.Demoted
 	}
-	s.addListeners(t, &snap.Clients)
+	snap.Clients.Conns, snap.Clients.Accepted, snap.Clients.Rejected = int(s.conns.Load()), s.accepted.Load(), s.rejected.Load()
+	snap.Clients.Listeners = t.acceptors.Figures()
 	snap.Journal.Figures = s.journalFigures()
 	return snap, nil
 }
@@ -113,24 +114,6 @@ func (s *Server) askWorkers(ctx context.Context, snap *Snapshot) error {
 		total := addresses.Total()
 		snap.Clients.Requests, snap.Clients.BytesIn, snap.Clients.BytesOut = total.Requests, total.BytesIn, total.BytesOut
 		return nil
-	}
-}
-
-func (s *Server) addListeners(t *tables, c *ClientFigures) {
-	c.Conns, c.Accepted, c.Rejected = int(s.conns.Load()), s.accepted.Load(), s.rejected.Load()
-	for _, a := range t.acceptors {
-		counts := &a.counts
-		f := ListenerFigures{
-			Address: a.l.Address, Conns: int(counts.conns.Load()), Accepted: counts.accepted.Load(), Rejected: counts.rejected.Load(),
-			Denied: counts.denied.Load(),
-		}
-		if d := a.door.Load(); d.Encrypts() {
-			f.TLS, f.Handshaking, f.Expires, f.Handshakes = true, d.Handshaking(), d.Expires(), make(map[string]uint64)
-			for o := range counts.handshakes {
-				f.Handshakes[door.Outcome(o).String()] = counts.handshakes[o].Load()
-			}
-		}
-		c.Listeners = append(c.Listeners, f)
 	}
 }
 

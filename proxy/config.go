@@ -2,12 +2,11 @@ package proxy
 
 import (
 	"cmp"
-	"io/fs"
 	"runtime"
 	"time"
 
 	"mcproxy/pool"
-	"mcproxy/proxy/door"
+	"mcproxy/proxy/porch"
 	"mcproxy/proxy/route"
 )
 
@@ -46,14 +45,11 @@ type Config struct {
 	Version string // the program's own, for `stats`, and for `version` while no backend's is known; "" is "0.0.0"
 }
 
-// A Listener is one address that clients come to.
-type Listener struct {
-	Network string      // "tcp", "tcp4", "tcp6" or "unix"
-	Address string      // "127.0.0.1:11210", "[::1]:11210", or a socket's path
-	Mode    fs.FileMode // permissions of a unix socket; 0 is 0o660
+// DefaultDrainTimeout is Config.DrainTimeout's.
+const DefaultDrainTimeout = 10 * time.Second
 
-	Door door.Config // what it asks of its clients
-}
+// A Listener is one address that clients come to: Network, Address, Mode, Door.
+type Listener = porch.Config
 
 // A Route sends the keys that begin with Prefix to the pool named Pool.
 type Route = route.Route
@@ -92,7 +88,7 @@ func (c Config) withDefaults() Config {
 	c.BatchDelay = cmp.Or(c.BatchDelay, 50*time.Microsecond)
 	c.StatsInterval = cmp.Or(c.StatsInterval, 15*time.Second)
 	c.SlowRate = cmp.Or(c.SlowRate, 10)
-	c.DrainTimeout = cmp.Or(c.DrainTimeout, 10*time.Second)
+	c.DrainTimeout = cmp.Or(c.DrainTimeout, DefaultDrainTimeout)
 	c.Version = cmp.Or(c.Version, "0.0.0")
 	c.FilesInterval = cmp.Or(c.FilesInterval, 5*time.Second)
 	return c

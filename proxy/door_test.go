@@ -43,7 +43,7 @@ func serveGuarded(t *testing.T, d door.Config, pools []pool.Config) *guarded {
 		t.Fatal(err)
 	}
 	serveFor(t, srv)
-	return &guarded{&reloaded{srv, t, cfg}, srv.Addrs()[0].String(), log}
+	return &guarded{&reloaded{Server: srv, t: t, cfg: cfg}, srv.Addrs()[0].String(), log}
 }
 
 // serveFor has a proxy serve for the time of the test.

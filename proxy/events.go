@@ -23,6 +23,7 @@ type StateChange = chronicle.StateChange
 const (
 	EventStart    = "start"    // the proxy accepts clients
 	EventDrain    = "drain"    // and does so no more
+	EventUpgrade  = "upgrade"  // another process was to take over, or this one has
 	EventUp       = "up"       // a backend is used again
 	EventDown     = "down"     // a backend is not used
 	EventHeld     = "held"     // a backend waits for an operator
@@ -90,6 +91,12 @@ func (s *Server) Reloaded(moves []Move, err error) {
 	} else {
 		r.figures.Failed++
 	}
+}
+
+// Upgraded notes why another process has not taken this one's place. Whoever has tried says so.
+func (s *Server) Upgraded(err error) {
+	s.upgradeFailures.Add(1)
+	s.Note(Event{Kind: EventUpgrade, Text: err.Error()})
 }
 
 func (r *reloads) get() ReloadFigures {

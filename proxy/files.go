@@ -12,7 +12,7 @@ import (
 // secrets are the files that listeners and pools prove themselves and others with.
 func (t *tables) secrets() (all []secrets.Refresher) {
 	for _, a := range t.acceptors {
-		all = append(all, a.door.Load().Secrets()...)
+		all = append(all, a.Door.Load().Secrets()...)
 	}
 	for _, p := range t.pools {
 		all = append(all, p.Secrets()...)
@@ -49,7 +49,7 @@ func (t *tables) readDoors() error {
 // openDoors has the listeners ask of their clients what t says.
 func (t *tables) openDoors() {
 	for i, a := range t.acceptors {
-		a.door.Store(t.doors[i])
+		a.Door.Store(t.doors[i])
 	}
 }
 

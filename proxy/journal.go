@@ -37,7 +37,7 @@ func (s *Server) openJournal(dir string) error {
 	if err != nil {
 		return fmt.Errorf("journal: %w", err)
 	}
-	s.disk = disk
+	s.disk.Store(disk)
 	if len(members) > 0 || torn > 0 {
 		s.log.Info("journal: a process before has left missed writes", zap.Int("keys", len(members)), zap.Int64("torn_bytes", torn))
 	}
@@ -45,9 +45,10 @@ func (s *Server) openJournal(dir string) error {
 	return nil
 }
 
+// closeJournal has all that was noted on disk, and lets go of the file.
 func (s *Server) closeJournal() {
-	if s.disk != nil {
-		s.disk.Close()
+	if disk := s.disk.Load(); disk != nil {
+		disk.Close()
 	}
 }
 
@@ -71,7 +72,7 @@ type unsafeAnswers struct {
 
 // watch prepares the worker's.
 func (u *unsafeAnswers) watch(w *worker) {
-	u.Set, u.Patience = w.srv.disk, journalPatience
+	u.Set, u.Patience = w.srv.disk.Load(), journalPatience
 	u.alarm = w.loop.NewAlarm(u)
 }
 
@@ -99,8 +100,8 @@ type JournalFigures struct {
 }
 
 func (s *Server) journalFigures() (f durable.Figures) {
-	if s.disk != nil {
-		f = s.disk.Figures()
+	if disk := s.disk.Load(); disk != nil {
+		f = disk.Figures()
 	}
 	return f
 }

@@ -105,8 +105,8 @@ func (s *Server) enforce(next, former *tables) {
 	}
 	s.budget.Change(next.cfg.Assembly, int64(next.cfg.AssemblyWait))
 	for i, a := range next.acceptors {
-		if err := a.adapt(next.cfg.Listeners[i].Mode, next.cfg.Keepalive); err != nil {
-			s.log.Warn("a listener cannot be changed", zap.Stringer("address", a.ln.Addr()), zap.Error(err))
+		if err := a.Adapt(next.cfg.Listeners[i].Mode, next.cfg.Keepalive); err != nil {
+			s.log.Warn("a listener cannot be changed", zap.Stringer("address", a.Addr()), zap.Error(err))
 		}
 	}
 	next.openDoors()
@@ -114,6 +114,6 @@ func (s *Server) enforce(next, former *tables) {
 	s.keepBackends(next)
 	s.turnTo(next)
 	s.keepTables(next, former)
-	next.accept(former)
-	former.closeListeners(next)
+	next.acceptors.Start(former.acceptors)
+	former.acceptors.CloseBut(next.acceptors)
 }

@@ -24,8 +24,11 @@ import (
 // reloaded is a proxy whose configuration changes.
 type reloaded struct {
 	*proxy.Server
-	t   *testing.T
-	cfg proxy.Config
+	t    *testing.T
+	cfg  proxy.Config
+	done chan error
+
+	lingered chan struct{} // after succeed: closed when nothing is left of the server
 }
 
 // serveReloaded runs a proxy for the time of the test, with a listener on TCP.
@@ -37,19 +40,25 @@ func serveReloaded(t *testing.T, cfg proxy.Config) *reloaded {
 	if err != nil {
 		t.Fatal(err)
 	}
+	r := &reloaded{Server: srv, t: t, cfg: cfg}
+	r.run()
+	return r
+}
+
+// run serves until the test is over.
+func (r *reloaded) run() {
 	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- srv.Serve(ctx) }()
-	t.Cleanup(func() {
+	r.done = make(chan error, 1)
+	go func() { r.done <- r.Serve(ctx) }()
+	r.t.Cleanup(func() {
 		cancel()
-		if err := <-done; err != nil {
-			t.Errorf("Serve: %v", err)
+		if err := <-r.done; err != nil {
+			r.t.Errorf("Serve: %v", err)
 		}
 	})
-	for !srv.Ready() {
+	for !r.Ready() {
 		time.Sleep(time.Millisecond)
 	}
-	return &reloaded{srv, t, cfg}
 }
 
 // reload changes the configuration.

@@ -10,16 +10,19 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+	"golang.org/x/sys/unix"
 
 	"mcproxy/backend"
 	"mcproxy/internal/budget"
 	"mcproxy/internal/chronicle"
 	"mcproxy/internal/durable"
 	"mcproxy/internal/epoll"
+	"mcproxy/internal/handover"
 	"mcproxy/internal/pace"
 	"mcproxy/internal/secrets"
 	"mcproxy/internal/tally"
 	"mcproxy/internal/tlsrelay"
+	"mcproxy/proxy/porch"
 )
 
 // A Server is a running proxy. Its methods are safe for concurrent use.
@@ -31,20 +34,28 @@ type Server struct {
 	workers  []*worker
 	budget   *budget.Budget
 	ledger   *backend.Ledger
-	disk     *durable.Set    // where journals are kept; nil: in memory
+	house    *porch.House
 	guests   *tlsrelay.Group // of clients' conns
 	services *tlsrelay.Group // of conns to backends
 	stopping chan struct{}   // closed when Serve begins to end
+	leaving  chan struct{}   // closed by Leave
+	serving  chan struct{}   // closed when clients are accepted
 
-	tables   atomic.Pointer[tables] // those in force
+	adoptedConns int // immutable when serving is closed
+
+	tables   atomic.Pointer[tables]      // those in force
+	disk     atomic.Pointer[durable.Set] // where journals are kept; nil: in memory
 	ready    atomic.Bool
 	draining atomic.Bool
 	conns    atomic.Int64 // of all listeners
 	accepted atomic.Uint64
 	rejected atomic.Uint64
-	events   chronicle.Events
-	changes  chronicle.StateChanges
-	reloads  reloads
+
+	upgradeFailures atomic.Uint64
+
+	events  chronicle.Events
+	changes chronicle.StateChanges
+	reloads reloads
 
 	files secrets.Watcher // of certificates, keys and files of users
 
@@ -57,24 +68,42 @@ type Server struct {
 	keepers  map[*backend.Backend]*worker // guarded by mu: whose loop looks after it
 	hired    int                          // guarded by mu: counts them
 	watching *watching                    // guarded by life
+	frozen   bool                         // guarded by life: between Freeze, and Leave or Thaw
 
-	accepting sync.WaitGroup // goroutines of acceptors
-	running   sync.WaitGroup // goroutines of background
+	inherited []handover.Listener // guarded by life: sockets that listen already, and are not used
+	adopted   []handover.Session  // before Serve: clients of another process, that came by
+	adoptedBy []handover.Listener
+
+	running sync.WaitGroup // goroutines of background
 }
 
 // New checks cfg, opens the listeners and prepares the workers. Nothing is accepted before Serve. log gets events, never
 // requests.
-func New(cfg Config, log *zap.Logger) (*Server, error) {
+func New(cfg Config, log *zap.Logger) (*Server, error) { return NewFrom(cfg, log, Inherited{}) }
+
+// Inherited is what a Server is given by the process before, or by who started it.
+type Inherited struct {
+	// Listeners are sockets that listen already. Those whose addresses the configuration has are used, and their File is nil then.
+	Listeners []handover.Listener
+	// Clients says that Adopt will be called. The journal on disk is the other process's until then.
+	Clients bool
+}
+
+// NewFrom is New with what is there already.
+func NewFrom(cfg Config, log *zap.Logger, in Inherited) (*Server, error) {
 	cfg = cfg.withDefaults()
 	s := &Server{
-		log: log, epoch: time.Now(), stopping: make(chan struct{}), budget: budget.New(cfg.Assembly, int64(cfg.AssemblyWait)),
+		log: log, epoch: time.Now(), stopping: make(chan struct{}), leaving: make(chan struct{}), serving: make(chan struct{}), inherited: in.Listeners, budget: budget.New(cfg.Assembly, int64(cfg.AssemblyWait)),
 		ledger: new(backend.Ledger), guests: tlsrelay.NewGroup(), services: tlsrelay.NewGroup(), keepers: make(map[*backend.Backend]*worker), addresses: make(chan *tally.Addresses, 1),
 	}
+	s.house = &porch.House{Log: log, Epoch: s.epoch, Relays: s.guests, Closing: s.stopping, Enter: s.assign}
 	s.clock = epoll.NewClock(s.epoch)
 	s.files.Told = s.filesTold
 	s.reloads.figures = ReloadFigures{OK: true, At: s.epoch}
-	if err := s.openJournal(cfg.JournalDir); err != nil {
-		return nil, err
+	if !in.Clients {
+		if err := s.openJournal(cfg.JournalDir); err != nil {
+			return nil, err
+		}
 	}
 	t, err := s.newTables(nil, cfg)
 	if err != nil {
@@ -91,7 +120,7 @@ func New(cfg Config, log *zap.Logger) (*Server, error) {
 	for range cfg.Workers {
 		w, err := newWorker(s, t)
 		if err != nil {
-			t.closeListeners(nil)
+			t.acceptors.CloseBut(nil)
 			for _, w := range s.workers {
 				w.loop.Kernel.Release()
 			}
@@ -135,13 +164,16 @@ func (s *Server) backendChanged(pool string) func(*backend.Backend, backend.Stat
 func (s *Server) Addrs() []net.Addr {
 	var addrs []net.Addr
 	for _, a := range s.tables.Load().acceptors {
-		addrs = append(addrs, a.ln.Addr())
+		addrs = append(addrs, a.Addr())
 	}
 	return addrs
 }
 
 // Ready says whether clients are accepted: not before Serve, and no more when it is ending.
 func (s *Server) Ready() bool { return s.ready.Load() }
+
+// Serving is closed when clients are accepted.
+func (s *Server) Serving() <-chan struct{} { return s.serving }
 
 // Serve runs until ctx is done, then drains: nothing more is accepted, what clients sent so far is answered, their conns
 // are closed as they become idle, and after DrainTimeout whatever they are. It gives an error if a worker could not go
@@ -167,38 +199,90 @@ func (s *Server) Serve(ctx context.Context) error {
 	s.keepBackends(t)
 	s.keepTables(t, new(tables))
 	s.keepGuards(t)
-	t.accept(nil)
+	s.takeIn(t)
+	t.acceptors.Start(nil)
 	s.watching = s.watchAll(t)
 	s.ready.Store(true)
+	close(s.serving)
 	s.Note(Event{Kind: EventStart, Text: "clients are accepted"})
+	if n := s.adoptedConns; n > 0 {
+		s.Note(Event{Kind: EventUpgrade, Text: fmt.Sprintf("this process has taken another one's place, with %d conns", n)})
+	}
 	s.life.Unlock()
-	<-ctx.Done()
-
+	select {
+	case <-ctx.Done():
+	case <-s.leaving:
+	}
 	s.ready.Store(false)
-	s.draining.Store(true)
-	s.Note(Event{Kind: EventDrain, Text: "no more clients are accepted; what was asked is answered"})
 	close(s.stopping)
 	s.life.Lock() // a reload that is under way ends first
 	defer s.life.Unlock()
-	t = s.tables.Load()
-	t.closeListeners(nil)
-	s.accepting.Wait()
+	cancel(nil)
 	s.guests.Stop()
 	s.watching.stop()
 	pacer.Wait()
-	s.drain(t.cfg.DrainTimeout)
+	s.end()
 	s.running.Wait()
 	for _, w := range s.workers {
 		w.loop.Post(w.loop.Stop)
 	}
 	workers.Wait()
-	s.guests.Close()
+	if !s.frozen { // Linger is for those who stay
+		s.guests.Close()
+	}
 	s.services.Close()
 	s.closeJournal()
 	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) && !errors.Is(cause, context.DeadlineExceeded) {
 		return cause
 	}
 	return nil
+}
+
+// end gives what another process has taken over, or answers what clients have asked.
+func (s *Server) end() {
+	t := s.tables.Load()
+	if s.frozen {
+		t.acceptors.Leave()
+		return
+	}
+	s.draining.Store(true)
+	s.Note(Event{Kind: EventDrain, Text: "no more clients are accepted; what was asked is answered"})
+	t.acceptors.Drain()
+	s.drain(t.cfg.DrainTimeout)
+}
+
+// tooMany is what memcached says in the same case (memcached.c, with maxconns_fast).
+const tooMany = "ERROR Too many open connections\r\n"
+
+// assign gives a client's conn to the worker that has the fewest.
+func (s *Server) assign(g porch.Guest) {
+	if n, most := s.conns.Add(1), s.tables.Load().cfg.MaxConns; most > 0 && n > int64(most) {
+		s.conns.Add(-1)
+		s.rejected.Add(1)
+		g.By.Counts.Rejected.Add(1)
+		unix.Write(g.FD, []byte(tooMany)) // a fresh socket's buffer takes it
+		unix.Close(g.FD)
+		return
+	}
+	s.accepted.Add(1)
+	g.By.Counts.Accepted.Add(1)
+	s.assignTo(g.By, g.FD, func(w *worker) { w.adopt(g) })
+}
+
+// assignTo has the worker that has the fewest clients adopt another, who is counted already.
+func (s *Server) assignTo(by *porch.Acceptor, fd int, adopt func(w *worker)) {
+	by.Counts.Conns.Add(1)
+	w := s.workers[0]
+	for _, o := range s.workers[1:] {
+		if o.conns.Load() < w.conns.Load() {
+			w = o
+		}
+	}
+	w.conns.Add(1)
+	if !w.loop.Post(func() { adopt(w) }) {
+		unix.Close(fd)
+		w.gone(by)
+	}
 }
 
 // keepBackends has the workers look after the backends that nobody looks after yet.

@@ -102,11 +102,13 @@ func TestListenersOfAllKinds(t *testing.T) {
 		{"unix", memcachedtest.StartUnix(t).Addr()[len("unix:"):]},
 	} {
 		t.Run(b.network+" "+b.address, func(t *testing.T) {
+			pools := onePool(b.network, b.address)
+			pools[0].Backend.Timeout = 10 * time.Second
 			srv, err := proxy.New(proxy.Config{
 				Listeners: []proxy.Listener{
 					{Network: "tcp", Address: "127.0.0.1:0"}, {Network: "tcp", Address: "[::1]:0"}, {Network: "unix", Address: path, Mode: 0o600},
 				},
-				Pools: onePool(b.network, b.address),
+				Pools: pools,
 			}, zap.NewNop())
 			if err != nil {
 				t.Fatal(err)

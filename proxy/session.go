@@ -11,6 +11,7 @@ import (
 	"mcproxy/pool"
 	"mcproxy/protocol"
 	"mcproxy/proxy/door"
+	"mcproxy/proxy/porch"
 )
 
 const (
@@ -33,7 +34,7 @@ type session struct {
 	from     *tally.Client // of that address
 	tag      epoll.Tag
 	fd       int
-	by       *acceptor       // that it came by
+	by       *porch.Acceptor // that it came by
 	gate     *door.Gate      // before its requests; nil: everything may be asked
 	index    int             // in worker.sessions
 	affinity uint32          // picks the conns to the backends
@@ -75,6 +76,7 @@ type session struct {
 	full     bool         // the kernel's buffer was full; Flush waits for Out
 	eof      bool         // nothing more is read
 	closed   bool
+	away     bool // its conn is given to another process, and not the loop's any more
 }
 
 // Ready is the loop's word that the client's descriptor is ready.
@@ -494,6 +496,9 @@ func (s *session) Flush() {
 		s.close()
 		return
 	}
+	if s.w.draining && s.drained() {
+		return
+	}
 	if s.interest&epoll.Out != 0 || s.full || s.interest&epoll.In == 0 {
 		s.watch()
 	}
@@ -547,18 +552,6 @@ func (s *session) watch() {
 	}
 }
 
-// drain reads what has arrived, and nothing after that.
-func (s *session) drain() {
-	for !s.eof && !s.closed && !s.paused && s.read() {
-	}
-	if !s.closed {
-		if !s.eof {
-			s.eof, s.why = true, byDrain
-		}
-		s.wake()
-	}
-}
-
 // close ends the session at once. Requests under way go on; nobody gets their answers.
 func (s *session) close() {
 	if s.closed {
@@ -585,8 +578,9 @@ func (s *session) close() {
 		x = next
 	}
 	s.head, s.tail = nil, nil
-	s.w.loop.CloseFD(s.fd, s.tag)
-	if s.relay != nil {
+	if s.away {
+		s.w.loop.Kernel.Close(s.fd)
+	} else if s.w.loop.CloseFD(s.fd, s.tag); s.relay != nil {
 		s.relay.HangUp()
 	}
 	s.w.remove(s)

@@ -10,6 +10,7 @@ import (
 	"mcproxy/pool"
 	"mcproxy/pool/copies"
 	"mcproxy/protocol"
+	"mcproxy/proxy/porch"
 )
 
 // A Snapshot is the process's figures at one moment, summed over the workers. It is the caller's own copy.
@@ -19,6 +20,7 @@ type Snapshot struct {
 	Workers  int
 	Draining bool // no clients are accepted any more
 	Reloads  ReloadFigures
+	Upgrades UpgradeFigures
 	Clients  ClientFigures
 	// Addresses are what clients did, by address: at most 50, the busiest of the last minute first, and behind them all others as one
 	// (OtherAddresses).
@@ -73,19 +75,8 @@ type ClientFigures struct {
 	Listeners []ListenerFigures // in the order of Config.Listeners
 }
 
-// ListenerFigures are one listener's.
-type ListenerFigures struct {
-	Address  string // as configured
-	Conns    int    // open now
-	Accepted uint64
-	Rejected uint64 // over MaxConns
-	Denied   uint64 // from networks that are not allowed
-
-	TLS         bool
-	Handshakes  map[string]uint64 // by how they ended: "done", "plain", "timeout", "certificate", "given_up", "broken"; of a listener with TLS
-	Handshaking int               // under way
-	Expires     time.Time         // when its certificate does
-}
+// ListenerFigures are one listener's: Address, Conns, Accepted, Rejected, Denied, TLS, Handshakes, Handshaking, Expires.
+type ListenerFigures = porch.Figures
 
 // A PoolSum is a pool's requests: Requests by verb, Keys by verb and status, Durations by op, sizes of values Read and Written,
 // Lifetimes by class, Hits and Misses.
@@ -159,6 +150,12 @@ type ReloadFigures struct {
 
 	Success time.Time // of the last one that is in force; zero before the first
 	Moves   []Move    // that it brought
+}
+
+// UpgradeFigures tell of processes that take each other's place.
+type UpgradeFigures struct {
+	Adopted int    // conns that this one has taken over
+	Failed  uint64 // times that another one was to take this one's place, and did not
 }
 
 // RingFigures say which ring a pool has.

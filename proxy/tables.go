@@ -9,6 +9,7 @@ import (
 	"mcproxy/backend"
 	"mcproxy/pool"
 	"mcproxy/proxy/door"
+	"mcproxy/proxy/porch"
 	"mcproxy/proxy/route"
 )
 
@@ -21,7 +22,7 @@ type tables struct {
 	pools     []*pool.Shared
 	rings     []ringFacts // of pools
 	routes    *route.Table
-	acceptors []*acceptor        // by cfg.Listeners
+	acceptors porch.Row          // by cfg.Listeners
 	doors     []*door.Door       // of the acceptors, when t is in force
 	watchers  []*watcher         // of the pools whose keys are watched
 	made      []*backend.Backend // those that the former tables do not have
@@ -46,7 +47,7 @@ func (s *Server) newTables(former *tables, cfg Config) (*tables, error) {
 		err = t.readDoors()
 	}
 	if err == nil {
-		err = s.openListeners(t, former)
+		t.acceptors, err = s.house.OpenAll(cfg.Listeners, former.acceptors, cfg.Keepalive, s.inherited)
 	}
 	if err != nil {
 		s.discard(t, former)
@@ -62,7 +63,7 @@ func (s *Server) addPools(t, former *tables) error {
 		cfg := t.cfg.Pools[i]
 		cfg.Backend.StatsInterval, cfg.Backend.SlowCall = max(0, t.cfg.StatsInterval), t.cfg.SlowCall
 		old := former.pool(cfg.Name)
-		if old != nil && reflect.DeepEqual(old.Config, cfg) && sameGutter(&cfg, t, former) {
+		if old != nil && !s.frozen && reflect.DeepEqual(old.Config, cfg) && sameGutter(&cfg, t, former) {
 			t.pools = append(t.pools, old)
 			t.rings = append(t.rings, former.rings[former.index(cfg.Name)])
 			continue
@@ -129,46 +130,9 @@ func (t *tables) backends() iter.Seq[*backend.Backend] {
 	}
 }
 
-// openListeners opens the listeners that former does not have.
-func (s *Server) openListeners(t, former *tables) error {
-	left := slices.Clone(former.acceptors)
-	for _, l := range t.cfg.Listeners {
-		i := slices.IndexFunc(left, func(a *acceptor) bool { return a.l.Network == l.Network && a.l.Address == l.Address })
-		if i >= 0 {
-			t.acceptors = append(t.acceptors, left[i])
-			left = slices.Delete(left, i, i+1)
-			continue
-		}
-		a, err := s.listen(l, t.cfg.Keepalive)
-		if err != nil {
-			return err
-		}
-		t.acceptors = append(t.acceptors, a)
-	}
-	return nil
-}
-
-// accept has the listeners accept that former does not have.
-func (t *tables) accept(former *tables) {
-	for _, a := range t.acceptors {
-		if former == nil || !slices.Contains(former.acceptors, a) {
-			a.srv.accepting.Go(a.run)
-		}
-	}
-}
-
-// closeListeners closes the listeners that next does not have; next may be nil.
-func (t *tables) closeListeners(next *tables) {
-	for _, a := range t.acceptors {
-		if next == nil || !slices.Contains(next.acceptors, a) {
-			a.close()
-		}
-	}
-}
-
 // discard undoes the making of tables that do not come into force.
 func (s *Server) discard(t, former *tables) {
-	t.closeListeners(former)
+	t.acceptors.CloseBut(former.acceptors)
 	for _, b := range t.made {
 		s.ledger.Retire(b)
 	}

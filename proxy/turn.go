@@ -150,7 +150,7 @@ func (s *Server) settle(t *tables) {
 
 // turn has what the client asks from now on wait until its requests under way are finished, and counts them for f.
 func (s *session) turn(f *former) {
-	s.gate = s.by.door.Load().GateAfter(s.gate)
+	s.gate = s.by.Door.Load().GateAfter(s.gate)
 	for x := s.head; x != nil; x = x.Next {
 		if x.Done {
 			continue

@@ -9,6 +9,7 @@ import (
 	"mcproxy/pool"
 	"mcproxy/protocol"
 	"mcproxy/proxy/door"
+	"mcproxy/proxy/porch"
 )
 
 // A worker is one event loop with its clients, its view of every pool, and its conns to every backend. Its fields belong to
@@ -110,27 +111,28 @@ func (w *worker) Expire(now int64) (next int64) {
 	return now + trimInterval
 }
 
-// adopt takes a client's conn over. The loop calls it.
-func (w *worker) adopt(g guest) {
+// adopt takes a client's conn over; nil: it is closed. The loop calls it.
+func (w *worker) adopt(g porch.Guest) *session {
 	if w.draining {
-		w.loop.Kernel.Close(g.fd)
-		w.gone(g.by)
-		return
+		w.loop.Kernel.Close(g.FD)
+		w.gone(g.By)
+		return nil
 	}
 	w.nextID++
 	s := &session{
-		w: w, fd: g.fd, by: g.by, relay: g.relay, gate: g.by.door.Load().Gate(), index: len(w.sessions), affinity: w.nextID,
+		w: w, fd: g.FD, by: g.By, relay: g.Relay, gate: g.By.Door.Load().Gate(), index: len(w.sessions), affinity: w.nextID,
 		window: firstWindow, interest: epoll.In,
 	}
 	var err error
-	if s.tag, err = w.loop.Register(g.fd, s, epoll.In); err != nil {
-		w.loop.Kernel.Close(g.fd)
-		w.gone(g.by)
-		return
+	if s.tag, err = w.loop.Register(g.FD, s, epoll.In); err != nil {
+		w.loop.Kernel.Close(g.FD)
+		w.gone(g.By)
+		return nil
 	}
-	s.peer = door.NameOf(g.from)
+	s.peer = door.NameOf(g.From)
 	s.from = w.counts.clients.Join(s.peer)
 	w.sessions = append(w.sessions, s)
+	return s
 }
 
 // remove forgets a session that is closed.
@@ -146,10 +148,10 @@ func (w *worker) remove(s *session) {
 	w.checkDrained()
 }
 
-func (w *worker) gone(by *acceptor) {
+func (w *worker) gone(by *porch.Acceptor) {
 	w.conns.Add(-1)
 	w.srv.conns.Add(-1)
-	by.counts.conns.Add(-1)
+	by.Counts.Conns.Add(-1)
 }
 
 // refuseProtocol says that a client speaks another protocol, but not for each of a thousand: a log that is read slowly must not hold up
@@ -166,12 +168,12 @@ func (w *worker) refuseProtocol(why closing) {
 	w.srv.log.Warn(text + " (told at most once a minute and worker)")
 }
 
-// drain lets no more requests in, and calls done when the last session has its answers.
+// drain has the sessions end, each when it has its answers and nothing more has arrived, and calls done after the last.
 func (w *worker) drain(done func()) {
 	w.draining = true
 	w.drained = done
 	for i := len(w.sessions) - 1; i >= 0; i-- {
-		w.sessions[i].drain()
+		w.sessions[i].wake()
 	}
 	w.checkDrained()
 }
@@ -181,6 +183,22 @@ func (w *worker) checkDrained() {
 		w.drained()
 		w.drained = nil
 	}
+}
+
+// drained ends the session of a client who has all its answers, if nothing more of it has arrived, and says whether it did. It is in
+// the midst of no request then.
+func (s *session) drained() bool {
+	if s.paused || s.pending > 0 || s.sent < len(s.out) || len(s.in) > 0 || s.skip > 0 || s.claim != nil {
+		return false
+	}
+	if !s.eof {
+		if some := s.read(); s.closed || some {
+			return s.closed
+		}
+		s.why = byDrain
+	}
+	s.close()
+	return true
 }
 
 func (w *worker) poolFor(key []byte) *pool.Pool { return w.pools[w.tables.routes.Pool(key)] }

@@ -78,7 +78,7 @@ func newRoot() *cobra.Command {
 			return usageError("no command")
 		},
 	}
-	root.AddCommand(newServe(), newCheck(), newRoute(), newQuickstart(), newBenchCommand(), newTopCommand(), newHotKeysCommand(), newReleaseCommand(), newReloadCommand(), newInspectCommand(),
+	root.AddCommand(newServe(), newCheck(), newRoute(), newQuickstart(), newBenchCommand(), newTopCommand(), newHotKeysCommand(), newReleaseCommand(), newReloadCommand(), newUpgradeCommand(), newInspectCommand(),
 		newKeystoneCommand(), newVersion())
 	root.InitDefaultCompletionCmd()
 	for _, cmd := range root.Commands() {

@@ -91,13 +91,14 @@ func launch(ts *testscript.TestScript, neg bool, args []string) {
 		l.cmd.Env = append(l.cmd.Env, name+"="+ts.Getenv(name))
 	}
 	l.cmd.Stdout, l.cmd.Stderr = l, l
+	l.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a process that takes its place ends with the script too
 	ts.Check(l.cmd.Start())
 	go func() { // ends with the program, for which the script waits
 		_ = l.cmd.Wait()
 		close(l.ended)
 	}()
 	ts.Defer(func() {
-		_ = l.cmd.Process.Kill()
+		_ = syscall.Kill(-l.cmd.Process.Pid, syscall.SIGKILL)
 		<-l.ended
 	})
 	ts.Value(programsKey{}).(programs)[args[0]] = l

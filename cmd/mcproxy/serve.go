@@ -24,15 +24,21 @@ func newServe() *cobra.Command {
 		Short: "Run the proxy",
 		Long: "serve runs the proxy until SIGTERM or SIGINT. Then it accepts nobody more, answers what it was asked, and ends; a second\n" +
 			"signal ends it at once. SIGHUP has it read its configuration again: if that is right, it goes over to it without losing a\n" +
-			"request or a client; if not, nothing changes. The log goes to standard error.",
+			"request or a client; if not, nothing changes. SIGUSR2 has a new process of the program, from the file that is there now,\n" +
+			"take over the listeners and the clients, who do not notice. The log goes to standard error.",
 		Example: "  mcproxy serve -c /etc/mcproxy/proxy.toml",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			f, err := config.Load(file)
+			inherited, err := daemon.Inherit()
 			if err != nil {
 				return err
 			}
-			return serve(cmd.Context(), file, f, cmd.ErrOrStderr())
+			f, err := config.Load(file)
+			if err == nil {
+				err = serve(cmd.Context(), daemon.Options{File: f, Path: file, Version: programVersion(), Inherited: inherited}, cmd.ErrOrStderr())
+			}
+			inherited.Failed(err)
+			return err
 		},
 	}
 	fileFlag(cmd, &file)
@@ -40,17 +46,18 @@ func newServe() *cobra.Command {
 }
 
 // serve runs a configuration until a signal.
-func serve(ctx context.Context, name string, f *config.File, errOut io.Writer) error {
-	log, err := daemon.NewLog(f.Log, errOut)
+func serve(ctx context.Context, o daemon.Options, errOut io.Writer) error {
+	log, err := daemon.NewLog(o.File.Log, errOut)
 	if err != nil {
 		return err
 	}
+	o.Log = log
 	ctx, signals := notify(ctx, log.Logger)
 	defer signals.stop()
-	log.Info("mcproxy starts", zap.String("version", programVersion()), zap.String("go", runtime.Version()),
-		zap.Int("pid", os.Getpid()), zap.String("config", name))
-	logDescriptors(log.Logger, f.Proxy.MaxConns)
-	d, err := daemon.New(daemon.Options{File: f, Path: name, Version: programVersion(), Log: log})
+	log.Info("mcproxy starts", zap.String("version", o.Version), zap.String("go", runtime.Version()),
+		zap.Int("pid", os.Getpid()), zap.String("config", o.Path))
+	logDescriptors(log.Logger, o.File.Proxy.MaxConns)
+	d, err := daemon.New(o)
 	if err != nil {
 		return err
 	}
@@ -92,7 +99,7 @@ func notify(ctx context.Context, log *zap.Logger) (context.Context, signals) {
 	received := make(chan os.Signal, 4)
 	signal.Notify(received, syscall.SIGTERM, syscall.SIGINT)
 	changes := make(chan os.Signal, 4)
-	signal.Notify(changes, syscall.SIGHUP)
+	signal.Notify(changes, syscall.SIGHUP, syscall.SIGUSR2)
 	second := make(chan struct{})
 	stopped := make(chan struct{})
 	go func() { // ends at stop, or at the second signal
@@ -121,8 +128,12 @@ func notify(ctx context.Context, log *zap.Logger) (context.Context, signals) {
 				select {
 				case <-stopped:
 					return
-				case <-changes:
-					_, _ = d.Reload(ctx) // it says in the log what came of it
+				case s := <-changes: // the log says what comes of it
+					if s == syscall.SIGHUP {
+						_, _ = d.Reload(ctx)
+					} else {
+						_, _ = d.Upgrade(ctx)
+					}
 				}
 			}
 		}()

@@ -114,6 +114,15 @@ var house = []archtest.Row{
 		Uses:    []string{"golang.org/x/sys/unix"},
 		Never:   dataPath,
 	},
+	// What one process gives the next, and the dialogue by which it does. Package proxy makes it, package daemon sends it.
+	{Package: "internal/handover", Uses: []string{"golang.org/x/sys/unix"}, Never: dataPath},
+	// The listeners, and how clients get from there into the house. Package proxy would be over its size with it.
+	{
+		Package: "proxy/porch",
+		May:     []string{"internal/epoll", "internal/handover", "internal/tlsrelay", "proxy/door"},
+		Uses:    []string{"golang.org/x/sys/unix", "go.uber.org/zap"},
+		Never:   []string{"net/http", "flag", "os/signal", "os/exec", "log"},
+	},
 	// Which keys of a pool are hot, and what that means: decided from what the workers saw, and by none of them. Package proxy would be over
 	// its size with it.
 	{
@@ -121,15 +130,13 @@ var house = []archtest.Row{
 		May:     []string{"protocol", "hotkey", "split", "pool", "pool/copies"},
 		Never:   []string{"net", "os", "context", "log"},
 	},
-	// What one process gives the next, and the dialogue by which it does. Package proxy makes it, package daemon sends it.
-	{Package: "internal/handover", Uses: []string{"golang.org/x/sys/unix"}, Never: dataPath},
 	// Listeners, workers, client sessions, routes, snapshots of figures. It sees backends through their pool, and package
 	// backend for its figures and options alone.
 	{
 		Package: "proxy",
 		May: []string{
 			"protocol", "ring", "hotkey", "split", "replica", "internal/buffer", "internal/secrets", "internal/tlsrelay", "internal/epoll", "internal/budget", "internal/pace", "internal/chronicle", "internal/durable", "internal/tally",
-			"internal/statlines", "backend", "pool", "pool/copies", "proxy/door", "proxy/route", "proxy/watch",
+			"internal/statlines", "internal/handover", "backend", "pool", "pool/copies", "proxy/door", "proxy/porch", "proxy/route", "proxy/watch",
 		},
 		Uses:  []string{"golang.org/x/sys/unix", "go.uber.org/zap"},
 		Never: dataPath,
@@ -152,8 +159,8 @@ var house = []archtest.Row{
 	// and is tested without a command line.
 	{
 		Package: "daemon",
-		May:     []string{"proxy", "config", "admin"},
-		Uses:    []string{"go.uber.org/zap"},
+		May:     []string{"proxy", "config", "admin", "internal/handover"},
+		Uses:    []string{"go.uber.org/zap", "golang.org/x/sys/unix"},
 		Never:   []string{"flag", "log"},
 	},
 	// What memcached servers hold, read with commands that change nothing: a client of its own, as package backend is the proxy's.

@@ -2,21 +2,49 @@ package handover
 
 import (
 	"fmt"
+	"net"
 	"os"
 
 	"golang.org/x/sys/unix"
 )
 
+// The purposes of listeners.
+const (
+	Clients = "clients"
+	Admin   = "admin"
+)
+
 // A Listener is a socket that listens.
 type Listener struct {
-	// Purpose tells sockets apart: "clients" or "admin".
 	Purpose string `json:"purpose"`
 	// Network and Address are as configured.
 	Network string `json:"network"`
 	Address string `json:"address"`
+	// Resolved says that Address is what the system says: whatever was configured so is the same.
+	Resolved bool `json:"resolved,omitempty"`
 	// Unlink says that the process which closes a unix socket takes its path away.
 	Unlink bool     `json:"unlink,omitempty"`
 	File   *os.File `json:"-"` // the receiver's own
+}
+
+// Is says whether it is the listener of an address as configured.
+func (l *Listener) Is(network, address string) bool {
+	if l.Network == network && l.Address == address {
+		return true
+	}
+	if !l.Resolved || l.Network != "tcp" || network == "unix" {
+		return false
+	}
+	a, err := net.ResolveTCPAddr(l.Network, l.Address)
+	if err != nil {
+		return false
+	}
+	b, err := net.ResolveTCPAddr(network, address)
+	if err != nil || a.Port != b.Port {
+		return false
+	}
+	anywhere := func(ip net.IP) bool { return ip == nil || ip.IsUnspecified() }
+	return a.IP.Equal(b.IP) || anywhere(a.IP) && anywhere(b.IP)
 }
 
 // A Server is what is known of a server of the former process.
@@ -25,12 +53,16 @@ type Server struct {
 	State   string   `json:"state"`  // "up", "down" or "held"
 	Version string   `json:"version,omitempty"`
 	Keys    [][]byte `json:"keys,omitempty"` // writes that it missed
+	// Overflowed says that there were more.
+	Overflowed bool `json:"overflowed,omitempty"`
 }
 
 // A Session is a client's conn between two requests.
 type Session struct {
 	FD       int    // the receiver's own
 	Listener int    // index of the one that it came by, of those that were given; -1: none
+	From     string // its client's address; what is none is a unix socket
+	LoggedIn bool   // it need not log in, or has
 	In       []byte // what it has sent and nobody looked at
 	Out      []byte // answers that it has not taken
 	Skip     int    // bytes of a refused value that are to come
@@ -48,6 +80,8 @@ type Refusal struct {
 // head is a Session without its bytes, which follow.
 type head struct {
 	Listener int      `json:"l"`
+	From     string   `json:"from,omitempty"`
+	LoggedIn bool     `json:"logged_in,omitempty"`
 	In       int      `json:"in,omitempty"`
 	Out      int      `json:"out,omitempty"`
 	Skip     int      `json:"skip,omitempty"`
@@ -129,7 +163,7 @@ func (c *Conn) giveSessions(sessions []Session) error {
 	var files []int
 	for i := range sessions {
 		s := &sessions[i]
-		p.Sessions = append(p.Sessions, head{s.Listener, len(s.In), len(s.Out), s.Skip, s.Refusal, s.EOF})
+		p.Sessions = append(p.Sessions, head{s.Listener, s.From, s.LoggedIn, len(s.In), len(s.Out), s.Skip, s.Refusal, s.EOF})
 		files = append(files, s.FD)
 	}
 	if err := c.send(p, files...); err != nil {
@@ -206,7 +240,9 @@ func (c *Conn) take(s *State, p *packet, files []int) error {
 	case kindSessions:
 		from := len(s.Sessions)
 		for i, h := range p.Sessions {
-			s.Sessions = append(s.Sessions, Session{FD: files[i], Listener: h.Listener, Skip: h.Skip, Refusal: h.Refusal, EOF: h.EOF})
+			s.Sessions = append(s.Sessions, Session{
+				FD: files[i], Listener: h.Listener, From: h.From, LoggedIn: h.LoggedIn, Skip: h.Skip, Refusal: h.Refusal, EOF: h.EOF,
+			})
 		}
 		for i, h := range p.Sessions {
 			var err error

@@ -5,8 +5,11 @@ import (
 	"crypto/tls"
 	"errors"
 	"io"
+	"maps"
 	"net"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -30,11 +33,16 @@ type Group struct {
 	grace   time.Duration
 	running sync.WaitGroup
 	buffers sync.Pool
+
+	handshaking atomic.Int64
+
+	mu     sync.Mutex
+	relays map[*Relay]struct{} // guarded by mu: those that have not ended
 }
 
 // NewGroup makes a group. Close ends it.
 func NewGroup() *Group {
-	g := &Group{grace: defaultGrace, buffers: sync.Pool{New: func() any { return new(buffer) }}}
+	g := &Group{grace: defaultGrace, buffers: sync.Pool{New: func() any { return new(buffer) }}, relays: make(map[*Relay]struct{})}
 	g.ctx, g.cancel = context.WithCancel(context.Background())
 	return g
 }
@@ -46,6 +54,56 @@ func (g *Group) Stop() { g.cancel() }
 func (g *Group) Close() {
 	g.cancel()
 	g.running.Wait()
+}
+
+// Handshaking is how many handshakes are under way. One that is not counted any more has been told to its Done.
+func (g *Group) Handshaking() int { return int(g.handshaking.Load()) }
+
+// Relays is how many relays there are.
+func (g *Group) Relays() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return len(g.relays)
+}
+
+// Outlast is Close where others have the loops' ends by now, who cannot say when they have closed them. When ctx is done the relays that
+// are left end at once.
+func (g *Group) Outlast(ctx context.Context) {
+	g.cancel()
+	tick := time.NewTicker(g.grace)
+	defer tick.Stop()
+	all := make(chan struct{})
+	go func() { // ends with the last relay, for which the loop below sees to it
+		defer close(all)
+		g.running.Wait()
+	}()
+	told := make(map[*Relay]bool)
+	for {
+		select {
+		case <-all:
+			return
+		case <-tick.C:
+			g.each(func(r *Relay) {
+				if !told[r] && r.plain.left() {
+					told[r] = true
+					r.HangUp()
+				}
+			})
+		case <-ctx.Done():
+			g.each((*Relay).end)
+			<-all
+			return
+		}
+	}
+}
+
+func (g *Group) each(do func(*Relay)) {
+	g.mu.Lock()
+	relays := slices.Collect(maps.Keys(g.relays))
+	g.mu.Unlock()
+	for _, r := range relays {
+		do(r)
+	}
 }
 
 func (g *Group) get() *buffer  { return g.buffers.Get().(*buffer) }
@@ -78,7 +136,9 @@ func (g *Group) Connect(fd int, c *tls.Config, name string, timeout time.Duratio
 
 func (g *Group) start(fd int, timeout time.Duration, wrap func(s *socket) *tls.Conn, done Done) context.CancelFunc {
 	ctx, cancel := context.WithTimeout(g.ctx, timeout)
+	g.handshaking.Add(1)
 	g.running.Go(func() { // ends with the handshake, at the latest with ctx; Close waits for it
+		defer g.handshaking.Add(-1)
 		defer cancel()
 		r, theirs, err := g.handshake(ctx, fd, wrap)
 		if err != nil {
@@ -86,6 +146,9 @@ func (g *Group) start(fd int, timeout time.Duration, wrap func(s *socket) *tls.C
 			return
 		}
 		// Both end when either side does; Close waits for them.
+		g.mu.Lock()
+		g.relays[r] = struct{}{}
+		g.mu.Unlock()
 		g.running.Go(r.inward)
 		g.running.Go(r.outward)
 		done(theirs, r, nil)
@@ -155,6 +218,9 @@ func (r *Relay) Abort() { r.outer.shutdown(unix.SHUT_RDWR) }
 func (r *Relay) end() {
 	r.outer.Close()
 	r.plain.Close()
+	r.group.mu.Lock()
+	defer r.group.mu.Unlock()
+	delete(r.group.relays, r)
 }
 
 // inward carries bytes from the peer to the loop.

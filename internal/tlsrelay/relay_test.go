@@ -352,3 +352,58 @@ func TestConnect(t *testing.T) {
 		t.Errorf("a handshake that was given up: %v", o.err)
 	}
 }
+
+// TestOutlast has the loops' ends closed by others, who do not say so: relays end, of clients that read nothing too, and at last all do.
+func TestOutlast(t *testing.T) {
+	s := newStage(t, false)
+	s.group.SetGrace(10 * time.Millisecond)
+	var clients []*tls.Conn
+	var ends []outcome
+	for range 3 {
+		client, o, err := s.accept(s.ca.Client("localhost"))
+		if err != nil || o.err != nil {
+			t.Fatalf("handshake: %v, %v", err, o.err)
+		}
+		clients, ends = append(clients, client), append(ends, o)
+	}
+	if n, left := s.group.Handshaking(), s.group.Relays(); n != 0 || left != 3 {
+		t.Errorf("%d handshakes and %d relays, want 0 and 3", n, left)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	over := make(chan struct{})
+	go func() { // ends with the relays
+		defer close(over)
+		s.group.Outlast(ctx)
+	}()
+	relays := func(want int) {
+		t.Helper()
+		for end := time.Now().Add(patience); s.group.Relays() != want; time.Sleep(time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatalf("%d relays, want %d", s.group.Relays(), want)
+			}
+		}
+	}
+	if _, err := ends[0].plain.WriteString("last words"); err != nil {
+		t.Fatal(err)
+	}
+	ends[0].plain.Close()
+	if said, err := io.ReadAll(clients[0]); string(said) != "last words" || err != nil {
+		t.Errorf("the client reads %q, %v", said, err)
+	}
+	relays(2)
+	if err := ends[1].plain.SetWriteDeadline(time.Now().Add(time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	_, _ = ends[1].plain.Write(make([]byte, 64<<20)) // as much as fits
+	ends[1].plain.Close()
+	relays(1)
+	if _, err := clients[2].Write([]byte("hello")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(ends[2].plain, make([]byte, 5)); err != nil {
+		t.Fatalf("the last one: %v", err)
+	}
+	cancel()
+	<-over
+}

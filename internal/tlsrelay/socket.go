@@ -104,3 +104,13 @@ func (s *socket) readInto(get func() *buffer, put func(*buffer)) (b *buffer, n i
 func (s *socket) shutdown(how int) {
 	_ = s.raw.Control(func(fd uintptr) { _ = unix.Shutdown(int(fd), how) }) // a socket that is closed is shut
 }
+
+// left says whether the other end is closed.
+func (s *socket) left() (gone bool) {
+	_ = s.raw.Control(func(fd uintptr) {
+		poll := []unix.PollFd{{Fd: int32(fd)}} // POLLHUP is always told
+		_, err := unix.Poll(poll, 0)
+		gone = err == nil && poll[0].Revents&unix.POLLHUP != 0
+	})
+	return gone
+}

@@ -51,6 +51,7 @@ func (p *poller) close() {
 	p.closed = true
 	p.r.shared.homes[p.node].poller.CompareAndSwap(p, nil)
 	p.pipe.Close()
+	p.alarm.Remove()
 }
 
 // wake has the guard polled as soon as it is time.

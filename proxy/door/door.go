@@ -97,8 +97,8 @@ func (d *Door) Accept(group *tlsrelay.Group, fd int, closed <-chan struct{}, don
 		return false
 	}
 	group.Accept(fd, d.identity.Config(), d.timeout, func(fd int, r *tlsrelay.Relay, err error) {
-		<-d.places
 		done(fd, r, err)
+		<-d.places
 	})
 	return true
 }
