@@ -75,7 +75,8 @@ func figures() proxy.Snapshot {
 		Workers: 2,
 		Clients: proxy.ClientFigures{
 			Conns: 11, Accepted: 12, Rejected: 13, Binary: 14, Closed: 15, BytesIn: 16, BytesOut: 17, Refused: 18, Stalled: 19, InFlight: 20, Logins: 114,
-			Errors: map[string]uint64{"line": 101, "stream": 102}, ClosedBy: map[string]uint64{"client": 103, "quit": 104},
+			OverLimit: map[string]uint64{"values": 161, "answers": 162},
+			Errors:    map[string]uint64{"line": 101, "stream": 102}, ClosedBy: map[string]uint64{"client": 103, "quit": 104},
 			Widths: histogram(proxy.Powers, 34, 106),
 			Listeners: []proxy.ListenerFigures{
 				{Address: "127.0.0.1:11210", Conns: 107, Accepted: 108, Rejected: 109, Denied: 110},
@@ -95,6 +96,7 @@ func figures() proxy.Snapshot {
 			Moves: []proxy.Move{{Share: 0.25}, {Prefix: "x/", Share: 1}},
 		},
 		Journal: journalFigures(),
+		Whole:   proxy.MeterFigures{Limit: 163, Bytes: 164, Peak: 165},
 		Large:   proxy.BudgetFigures{Limit: 71, Bytes: 72, Peak: 73, Waiting: 74, Waits: 75, Expired: 76},
 		Pools: []proxy.PoolFigures{
 			{

@@ -31,6 +31,9 @@ func clientFamilies() []family {
 			}
 		}}
 	}
+	whole := func(name, help string, read func(m *proxy.MeterFigures) int64) family {
+		return scalar(name, prometheus.GaugeValue, help, func(f *figures) float64 { return float64(read(&f.Whole)) })
+	}
 	return []family{
 		listener("mcproxy_client_conns", prometheus.GaugeValue, "Client connections that are open, by the listener's configured address.",
 			func(l *proxy.ListenerFigures) float64 { return float64(l.Conns) }),
@@ -39,8 +42,8 @@ func clientFamilies() []family {
 		listener("mcproxy_client_conns_rejected_total", prometheus.CounterValue, "Client connections that were refused because max_connections were open.",
 			func(l *proxy.ListenerFigures) float64 { return float64(l.Rejected) }),
 		by("mcproxy_client_conns_closed_total", "Client connections that were closed, by reason: client (it ended them, or they broke); quit; binary "+
-			"(memcached's binary protocol); garbage (HTTP, or a line that is too long); stalled (a client held a large value and moved no byte for 15 s while "+
-			"others waited for the budget); drain (the proxy is ending); tls (TLS on a listener without); guesses (logins failed too often).", "reason",
+			"(memcached's binary protocol); garbage (HTTP, or a line that is too long); stalled (a client held a large value, or had much unread, and moved no byte for 15 s while "+
+			"others waited for the budget, or were refused); drain (the proxy is ending); tls (TLS on a listener without); guesses (logins failed too often).", "reason",
 			func(c *proxy.ClientFigures) map[string]uint64 { return c.ClosedBy }),
 		one("mcproxy_client_received_bytes_total", prometheus.CounterValue, "Bytes from clients.",
 			func(c *proxy.ClientFigures) float64 { return float64(c.BytesIn) }),
@@ -49,8 +52,15 @@ func clientFamilies() []family {
 		one("mcproxy_client_requests_in_flight", prometheus.GaugeValue, "Requests of clients whose answers have not been sent.",
 			func(c *proxy.ClientFigures) float64 { return float64(c.InFlight) }),
 		by("mcproxy_client_errors_total", "Requests of clients that the proxy itself answered with an error, by kind: line (no command, or a wrong one); data_chunk "+
-			"(the value does not end where it should); too_large (over max_value); out_of_memory (no room in the budget in time); stream (the connection could not go on); unauthenticated (no login yet); login (a wrong one); forbidden (the listener permits no such command or key).",
+			"(the value does not end where it should); too_large (over max_value); out_of_memory (no room in the budget in time); stream (the connection could not go on); unauthenticated (no login yet); login (a wrong one); forbidden (the listener permits no such command or key); overloaded (a limit was reached).",
 			"kind", func(c *proxy.ClientFigures) map[string]uint64 { return c.Errors }),
+		by("mcproxy_client_overloaded_total", "Requests that were answered with SERVER_ERROR overloaded because of a key of [limits], by limit: values (a value of a client, "+
+			"over bytes); answers (an answer that would have had to wait for its client, over bytes); requests.",
+			"limit", func(c *proxy.ClientFigures) map[string]uint64 { return c.OverLimit }),
+		whole("mcproxy_held_bytes", "Bytes held for values that are not split and for answers that clients have not read, as far as they are many. A worker that serves small values "+
+			"alone tells of none.", func(m *proxy.MeterFigures) int64 { return m.Bytes }),
+		whole("mcproxy_held_peak_bytes", "The most of them at once since the start.", func(m *proxy.MeterFigures) int64 { return m.Peak }),
+		whole("mcproxy_held_limit_bytes", "The limit for them: bytes in [limits] of the configuration.", func(m *proxy.MeterFigures) int64 { return m.Limit }),
 	}
 }
 

@@ -23,6 +23,7 @@ import (
 	"mcproxy/protocol"
 	"mcproxy/proxy"
 	"mcproxy/proxy/door"
+	"mcproxy/proxy/limits"
 	"mcproxy/ring"
 )
 
@@ -95,6 +96,7 @@ func TestParseEveryKey(t *testing.T) {
 			SlowRate:      3,
 			JournalDir:    "/srv/mcproxy",
 			StatsInterval: time.Minute,
+			Limits:        limits.Config{Bytes: 96 << 20, Requests: 5001, ClientRequests: 100, ClientBytes: 256 << 10},
 			Pools: []pool.Config{
 				{
 					Name: "main",

@@ -8,6 +8,7 @@ import (
 
 	"mcproxy/pool"
 	"mcproxy/proxy"
+	"mcproxy/proxy/limits"
 	"mcproxy/replica"
 	"mcproxy/ring"
 	"mcproxy/split"
@@ -26,6 +27,7 @@ func sections() []section {
 		{"top of the file", "at the top of the file, before the first [table]", topOptions(new(draft))},
 		{"[[listeners]]", "in [[listeners]]", listenerOptions(new(proxy.Listener))},
 		{"[proxy]", "in [proxy]", proxyOptions(new(proxy.Config), new(journalDraft))},
+		{"[limits]", "in [limits]", limitsOptions(new(limits.Config))},
 		{"[log]", "in [log]", logOptions(new(Log), new(proxy.Config))},
 		{"[admin]", "in [admin]", adminOptions(new(Admin))},
 		{"[pools.NAME]", "in [pools.NAME]", poolOptions(new(poolDraft))},
@@ -49,6 +51,7 @@ func topOptions(d *draft) []option {
 		},
 		{"listeners", kind{"[[listeners]]", d.readListeners}, "", "Where clients come to. At least one."},
 		{"proxy", kind{"[proxy]", d.readProxy}, "", "Limits of the whole process."},
+		{"limits", kind{"[limits]", d.readLimits}, "", "How much clients may have under way."},
 		{"log", kind{"[log]", d.readLog}, "", "The log on standard error."},
 		{"admin", kind{"[admin]", d.readAdmin}, "", "The HTTP endpoints for operators."},
 		{"pools", kind{"[pools.NAME]", d.readPools}, "", "Sets of backends. At least one."},

@@ -71,7 +71,7 @@ func TestExampleHasEveryKey(t *testing.T) {
 		switch key {
 		case "listeners", "routes":
 			want = `(?m)^#?\[\[` + key + `\]\]`
-		case "proxy", "log", "admin":
+		case "proxy", "limits", "log", "admin":
 			want = `(?m)^\[` + key + `\]`
 		case "pools":
 			want = `(?m)^\[pools\.`

@@ -29,6 +29,10 @@ const gatheredTooMuch = "SERVER_ERROR out of memory writing get response\r\n"
 // in a pool that answers failures as misses the fragment's keys are missing from the answer, otherwise the whole answer is
 // one SERVER_ERROR line.
 type Gatherer struct {
+	// Dial counts what is gathered; nil: nobody does. Shed are the answers that were given up because it was too much.
+	Dial *budget.Dial
+	Shed uint64
+
 	loop  *epoll.Loop
 	free  []*gathering
 	freeF []*fragment
@@ -56,6 +60,7 @@ type gathering struct {
 	frags   []*fragment   // in the order of their first keys
 	open    int           // fragments without their end
 	size    int           // bytes of values gathered
+	counted int           // of them: those that Dial knows
 	refusal []byte        // the whole answer, if it is an error
 	claim   *budget.Claim // for values that are put together
 }
@@ -222,6 +227,9 @@ func (f *fragment) hit(r *protocol.Response, raw []byte) error {
 	f.values++
 	if t.size += len(raw); t.size > maxGathered {
 		t.refusal = append(t.refusal[:0], gatheredTooMuch...)
+		return nil
+	}
+	if t.size-t.counted > countGathered && !t.count() {
 		return nil
 	}
 	if f.pool.reserved(r) {
@@ -532,37 +540,6 @@ func (t *gathering) answer() {
 	}
 }
 
-// assemble puts the fragments' values into the order of the request's keys.
-func (t *gathering) assemble() []byte {
-	answer := t.g.loop.Buffers.Get(t.size + len(protocol.End))
-	for i, rest := 0, t.keys; i < len(t.owner); i++ {
-		var key []byte
-		key, rest = protocol.NextKey(rest)
-		if t.owner[i] < 0 {
-			continue
-		}
-		f := t.frags[t.owner[i]]
-		n := unitOf(f.got[f.taken:], key)
-		answer = append(answer, f.got[f.taken:f.taken+n]...)
-		f.taken += n
-	}
-	return append(answer, protocol.End...)
-}
-
-// unitOf gives the length of the VALUE unit at the start of units if it is key's, else 0.
-func unitOf(units, key []byte) int {
-	const head = len("VALUE ")
-	if len(units) < head+len(key)+1 || units[head+len(key)] != ' ' || !bytes.Equal(units[head:head+len(key)], key) {
-		return 0
-	}
-	var r protocol.Response
-	n, err := protocol.ParseResponse(units, protocol.ShapeValues, &r)
-	if err != nil {
-		return 0
-	}
-	return n
-}
-
 func (g *Gatherer) fragment() *fragment {
 	if n := len(g.freeF); n > 0 {
 		f := g.freeF[n-1]
@@ -584,6 +561,7 @@ func (g *Gatherer) release(t *gathering) {
 		}
 	}
 	g.loop.Buffers.Put(t.keys)
+	g.Dial.Add(-t.counted)
 	clear(t.frags)
 	owner, frags, refusal := t.owner[:0], t.frags[:0], t.refusal[:0]
 	if cap(owner) > 4096 {

@@ -137,8 +137,9 @@ type Exchange struct {
 	Size int
 
 	Done, Reads, Unsure bool
-	// Cold must be set by whoever sets Held, Kept, Claim or Body. Lent says that Held is a part of another buffer.
-	Cold, Lent bool
+	// Cold must be set by whoever sets Held, Kept, Claim or Body, or Heavy. Lent says that Held is a part of another buffer, and Heavy that the
+	// value is counted against the process's limit.
+	Cold, Lent, Heavy bool
 	// Alone keeps a get from sharing a fetch with others: its client has unanswered writes. Blunt has failures told as errors, whatever the
 	// pool's OnError says. Set them before the exchange is begun.
 	Alone, Blunt bool

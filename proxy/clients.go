@@ -1,6 +1,9 @@
 package proxy
 
-import "mcproxy/internal/tally"
+import (
+	"mcproxy/internal/tally"
+	"mcproxy/proxy/limits"
+)
 
 // A closing is why a client's conn was closed.
 type closing uint8
@@ -33,11 +36,12 @@ const (
 	unauthenticated                    // the client must log in first
 	loginFailed                        // the login was wrong
 	forbidden                          // the listener does not permit the command, or the key
+	overloaded                         // a limit
 	numClientErrors
 )
 
 func (e clientError) String() string {
-	return [...]string{"line", "data_chunk", "too_large", "out_of_memory", "stream", "unauthenticated", "login", "forbidden"}[e]
+	return [...]string{"line", "data_chunk", "too_large", "out_of_memory", "stream", "unauthenticated", "login", "forbidden", "overloaded"}[e]
 }
 
 // clientCounts are what a worker counts of its clients.
@@ -48,6 +52,8 @@ type clientCounts struct {
 	closed   [numClosings]uint64
 	widths   tally.Sizes // keys of the retrievals with several
 	logins   uint64      // that were right
+
+	overLimit [limits.Count]uint64 // requests and answers that a limit refused
 }
 
 func (c *clientCounts) addTo(to *ClientFigures) {
@@ -60,6 +66,9 @@ func (c *clientCounts) addTo(to *ClientFigures) {
 	for why, n := range c.closed {
 		to.ClosedBy[closing(why).String()] += n
 		to.Closed += n
+	}
+	for l, n := range c.overLimit {
+		to.OverLimit[limits.Limit(l).String()] += n
 	}
 	to.Binary += c.closed[byBinary]
 	to.Stalled += c.closed[byStall]

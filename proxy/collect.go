@@ -9,6 +9,7 @@ import (
 
 	"mcproxy/backend"
 	"mcproxy/pool"
+	"mcproxy/proxy/limits"
 	"mcproxy/ring"
 )
 
@@ -46,10 +47,10 @@ func (s *Server) Snapshot(ctx context.Context) (Snapshot, error) {
 	t := s.tables.Load()
 	snap := Snapshot{
 		Start: s.epoch, At: time.Now(), Workers: len(s.workers), Draining: s.draining.Load(), Reloads: s.reloads.get(),
-		Upgrades: UpgradeFigures{s.adoptedConns, s.upgradeFailures.Load()}, Large: s.budget.Figures(), Events: s.events.List(),
+		Upgrades: UpgradeFigures{s.adoptedConns, s.upgradeFailures.Load()}, Large: s.budget.Figures(), Whole: s.budget.Whole.Figures(), Events: s.events.List(),
 		FilesChanged: s.files.Changed.Load(), FilesFailed: s.files.Failed.Load(),
 	}
-	snap.Clients.Errors, snap.Clients.ClosedBy = make(map[string]uint64), make(map[string]uint64)
+	snap.Clients.Errors, snap.Clients.ClosedBy, snap.Clients.OverLimit = make(map[string]uint64), make(map[string]uint64), make(map[string]uint64)
 	for i, p := range t.pools {
 		snap.Pools = append(snap.Pools, s.poolFigures(p, &t.rings[i]))
 	}
@@ -120,6 +121,7 @@ func (s *Server) askWorkers(ctx context.Context, snap *Snapshot) error {
 // collect adds the worker's figures to a snapshot. The loop calls it.
 func (w *worker) collect(to *Snapshot) {
 	w.counts.addTo(&to.Clients)
+	to.Clients.OverLimit[limits.Answers.String()] += w.gatherer.Shed
 	to.Journal.Late += w.unsafe.Late
 	for i, p := range w.pools {
 		t := &to.Pools[i]

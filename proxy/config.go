@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"mcproxy/pool"
+	"mcproxy/proxy/limits"
 	"mcproxy/proxy/porch"
 	"mcproxy/proxy/route"
 )
@@ -35,6 +36,8 @@ type Config struct {
 	StatsInterval time.Duration
 	JournalDir    string        // where journals of missed writes are kept; "": in memory. It cannot change while the proxy runs
 	DrainTimeout  time.Duration // how long Serve waits for answers in flight after its context ended; 0 is 10 s
+
+	Limits limits.Config // of what clients have under way
 
 	Pools       []pool.Config
 	Routes      []Route
@@ -89,6 +92,7 @@ func (c Config) withDefaults() Config {
 	c.StatsInterval = cmp.Or(c.StatsInterval, 15*time.Second)
 	c.SlowRate = cmp.Or(c.SlowRate, 10)
 	c.DrainTimeout = cmp.Or(c.DrainTimeout, DefaultDrainTimeout)
+	c.Limits = c.Limits.WithDefaults()
 	c.Version = cmp.Or(c.Version, "0.0.0")
 	c.FilesInterval = cmp.Or(c.FilesInterval, 5*time.Second)
 	return c

@@ -316,10 +316,9 @@ func TestProtocolDocLimits(t *testing.T) {
 		"bytes of a `get` or `gets` line":                                                  {constantOf(t, session, "maxLine")},
 		"flags of a meta command":                                                          {constantOf(t, meta, "maxMetaFlags"), constantOf(t, meta, "maxMetaSetFlags")},
 		"bytes of an opaque token, its O included":                                         {constantOf(t, meta, "maxOpaque")},
-		"requests of one client under way":                                                 {constantOf(t, session, "firstWindow"), constantOf(t, session, "maxWindow")},
+		"requests of one client under way, at first":                                       {constantOf(t, session, "firstWindow")},
 		"bytes of answers expected for them, by the usual size of an answer to the client": {constantOf(t, session, "maxExpected")},
 		"bytes of values of one client that backends have not confirmed":                   {constantOf(t, session, "maxFlight")},
-		"bytes of answers that one client has not read":                                    {constantOf(t, session, "maxUnsent")},
 		"bytes of the answer to a retrieval of several keys":                               {constantOf(t, gather, "maxGathered")},
 	}
 	config, err := os.ReadFile("../docs/config.md")

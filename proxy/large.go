@@ -41,7 +41,16 @@ const (
 	now   afford = iota // it may, or costs nothing
 	later               // the session is woken
 	never
+	tooHeavy // limits.Config.Bytes is reached
 )
+
+// refusal is why a value may not be taken in.
+func (a afford) refusal() clientError {
+	if a == tooHeavy {
+		return overloaded
+	}
+	return outOfMemory
+}
 
 // afford asks the budget for the value that req announces, the first time that it is called for it.
 func (s *session) afford(req *protocol.Request) afford {
@@ -55,13 +64,16 @@ func (s *session) afford(req *protocol.Request) afford {
 		}
 		return now
 	}
-	if !s.w.splits {
+	if s.coming > 0 {
 		return now
 	}
-	p := s.w.poolFor(req.Key)
-	need := p.Needs(req.ValueLen)
+	p, need := (*pool.Pool)(nil), 0
+	if s.w.splits {
+		p = s.w.poolFor(req.Key)
+		need = p.Needs(req.ValueLen)
+	}
 	if need == 0 || p.Purse() == nil {
-		return now
+		return s.affordWhole(req)
 	}
 	c := &claimed{state: claimWaits}
 	granted := false
@@ -84,6 +96,10 @@ func (s *session) afford(req *protocol.Request) afford {
 }
 
 func (s *session) dropClaim() {
+	if s.coming > 0 {
+		s.w.dial.Add(-s.coming)
+		s.coming = 0
+	}
 	if s.claim != nil {
 		s.claim.Drop()
 		s.claim = nil
@@ -117,6 +133,7 @@ func (s *session) hold(x *pool.Exchange, answer []byte) {
 		x.Large.Retain()
 		x.Cold, x.Kept = true, x.Large
 		s.held += len(answer)
+		s.large += len(answer)
 		s.moved = s.w.loop.Now
 		s.w.guard()
 	case len(answer) > 0:
@@ -180,6 +197,7 @@ func (s *session) writeKept() bool {
 		return true
 	}
 	s.held -= len(answer)
+	s.large -= len(answer)
 	s.written = 0
 	s.pop()
 	s.replyHeld()
@@ -194,19 +212,21 @@ func (s *session) holds() bool {
 // guard has the worker look after clients that hold large values.
 func (w *worker) guard() { w.guardian.Set(w.loop.Now + stallCheck) }
 
-// A guardian closes the conns of clients that hold large values and move no byte, while others wait for the budget.
+// A guardian closes the conns of clients that hold large values or much that they do not read, and move no byte, while others wait
+// for the budget, or are refused.
 type guardian struct{ w *worker }
 
 // Expire is epoll.Timer's.
 func (g guardian) Expire(now int64) (next int64) {
 	w := g.w
-	crowded := w.srv.budget.Crowded()
+	crowded, over := w.srv.budget.Crowded(), w.dial.Over(heavy)
 	for i := len(w.sessions) - 1; i >= 0; i-- {
 		s := w.sessions[i]
-		if !s.holds() {
+		heavy := s.weight > 0 || s.coming > 0
+		if !heavy && !s.holds() {
 			continue
 		}
-		if crowded && now-s.moved > int64(w.tables.cfg.AssemblyStall) {
+		if (crowded && s.holds() || over && heavy) && now-s.moved > int64(w.tables.cfg.AssemblyStall) {
 			s.why = byStall
 			s.close()
 			continue

@@ -106,10 +106,37 @@ func (s *session) change(x *pool.Exchange, value int) {
 	x.Size = 1 + value // more than 0, so that it is known when it ends
 	s.flight += x.Size
 	s.writes++
+	if value >= heavy && s.claim == nil {
+		x.Heavy, x.Cold = true, true
+		s.w.dial.Add(value)
+	}
 }
 
 // markRead notes an exchange that reads.
 func (s *session) markRead(x *pool.Exchange) {
 	x.Reads = true
 	s.reads++
+}
+
+// gather begins a retrieval of several keys.
+func (s *session) gather(req *protocol.Request) {
+	x := s.exchange()
+	s.w.counts.widths.Observe(req.NumKeys)
+	s.w.poolFor(req.Key).Time(x, tally.OpMultiget)
+	s.markRead(x)
+	if req.Verb == protocol.Gat || req.Verb == protocol.Gats {
+		s.change(x, 0)
+	}
+	x.Alone = s.writes > 0
+	g := s.w.gatherer.Begin(x, req)
+	for key, rest := protocol.NextKey(req.Keys); key != nil; key, rest = protocol.NextKey(rest) {
+		g.Add(s.w.poolFor(key), key)
+	}
+	s.starting = x
+	g.Send(s.affinity)
+	s.starting = nil
+	if x.Strays {
+		s.strays++
+		s.reading = [4]uint64{^uint64(0), ^uint64(0), ^uint64(0), ^uint64(0)}
+	}
 }

@@ -7,6 +7,7 @@ import (
 	"mcproxy/pool"
 	"mcproxy/protocol"
 	"mcproxy/proxy/door"
+	"mcproxy/proxy/limits"
 )
 
 // A refusal is a storage request that is answered with an error once its data block has gone by.
@@ -37,13 +38,24 @@ func (s *session) reject(err error) {
 	s.hangUp(byGarbage)
 }
 
-// judge does with a request what the session's gate says. used bytes of data, where its line has n, were dealt with; end: the rest
-// cannot be looked at now. Neither: it may be begun.
+// badChunk answers a request whose value does not end where it should.
+func (s *session) badChunk(req *protocol.Request) {
+	s.w.counts.errors[badChunk]++
+	if !req.NoReply || req.Verb.IsMeta() {
+		s.answer(protocol.BadDataChunk)
+	}
+}
+
+// judge does with a request what the session's gate and the limits say. used bytes of data, where its line has n, were dealt with; end: the
+// rest cannot be looked at now. Neither: it may be begun.
 func (s *session) judge(req *protocol.Request, data []byte, n int) (used int, end bool) {
+	if s.gate == nil {
+		return s.restrain(req, n), false
+	}
 	v := s.gate.Judge(req, data, n)
 	switch v.Kind {
 	case door.Pass:
-		return 0, false
+		return s.restrain(req, n), false
 	case door.More:
 		s.need = v.Used
 		return 0, true
@@ -80,8 +92,12 @@ func (s *session) judge(req *protocol.Request, data []byte, n int) (used int, en
 func (s *session) refuseValue(req *protocol.Request, why clientError) {
 	s.w.counts.errors[why]++
 	answer := protocol.TooLarge
-	if why == outOfMemory {
+	switch why {
+	case outOfMemory:
 		answer = pool.OutOfMemory
+	case overloaded:
+		answer = limits.Overloaded
+		s.w.counts.overLimit[limits.Values]++
 	}
 	s.skip = req.ValueLen + 2
 	s.after = &refusal{}

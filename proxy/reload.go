@@ -103,6 +103,7 @@ func (s *Server) enforce(next, former *tables) {
 		}
 		p.Equip(s.services)
 	}
+	s.budget.Whole.SetLimit(next.cfg.Limits.Bytes)
 	s.budget.Change(next.cfg.Assembly, int64(next.cfg.AssemblyWait))
 	for i, a := range next.acceptors {
 		if err := a.Adapt(next.cfg.Listeners[i].Mode, next.cfg.Keepalive); err != nil {

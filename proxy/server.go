@@ -98,6 +98,7 @@ func NewFrom(cfg Config, log *zap.Logger, in Inherited) (*Server, error) {
 	}
 	s.house = &porch.House{Log: log, Epoch: s.epoch, Relays: s.guests, Closing: s.stopping, Enter: s.assign}
 	s.clock = epoll.NewClock(s.epoch)
+	s.budget.Whole.SetLimit(cfg.Limits.Bytes)
 	s.files.Told = s.filesTold
 	s.reloads.figures = ReloadFigures{OK: true, At: s.epoch}
 	if !in.Clients {

@@ -15,13 +15,12 @@ import (
 )
 
 const (
-	firstWindow  = 16       // requests of one client under way at first; doubled each time the client could use more
-	maxWindow    = 1024     // and at most
+	firstWindow  = 16       // requests of one client under way at first; doubled each time the client could use more, up to limits.Config.ClientRequests
 	maxExpected  = 2 << 20  // bytes of answers that the requests under way may be expected to bring
-	maxUnsent    = 1 << 20  // bytes of answers that wait for a client to read them, before its requests wait too
 	maxFlight    = 1 << 20  // bytes of values of one client that backends have not answered for, before its next request waits
 	maxLine      = 32 << 20 // bytes of one request line; only a retrieval of very many keys comes near
 	readsPerTurn = 4        // full buffers read from one client before others get their turn
+	compactSent  = 1 << 20  // bytes of answers that have left, before those that have not are moved to the buffer's begin
 	sendAtOnce   = 16 << 10 // bytes of an answer that need not wait for the turn's end
 	asideBytes   = 8 << 10  // bytes of small answers that wait in one buffer
 	firstRead    = 1 << 20  // bytes of buffer that an announced value gets before its bytes are there
@@ -50,12 +49,15 @@ type session struct {
 	skip       int      // bytes of a refused data block still to come
 	after      *refusal // what follows when skip has come down to 0
 	claim      *claimed // of the value that is coming, if it is large; nil: there is none
-	moved      int64    // Loop time when bytes of a large value came or went
+	moved      int64    // Loop time when bytes came or, of what is heavy, went
+	coming     int      // bytes of the value that is coming, if it is heavy and has no claim
+	weight     int      // bytes of in and out that count against limits.Config.Bytes
 	written    int      // bytes of head's large answer that have left
 
 	head, tail *pool.Exchange // requests without their answer sent, oldest first
 	pending    int            // how many
 	held       int            // bytes of answers that wait for an older one, or are large
+	large      int            // of them: of large ones
 	flight     int            // bytes of the pending requests' values
 	usual      int            // bytes of an answer, a moving average
 	writes     int            // pending requests that may change what a get finds
@@ -73,6 +75,7 @@ type session struct {
 	interest epoll.Events // what the kernel watches for
 	deferred bool         // Flush is coming
 	paused   bool         // in holds requests that must wait for the window, or for the client to read
+	busy     bool         // it has requests under way, or that wait: counted in w.busy
 	full     bool         // the kernel's buffer was full; Flush waits for Out
 	eof      bool         // nothing more is read
 	closed   bool
@@ -125,6 +128,7 @@ func (s *session) read() (some bool) {
 			return some
 		}
 		s.take(room[:begun+n], begun)
+		s.weigh()
 		if s.closed || s.paused || s.eof || begun+n < len(room) {
 			return some
 		}
@@ -137,7 +141,11 @@ func (s *session) read() (some bool) {
 func (s *session) room() (room []byte, begun int) {
 	l := s.w.loop
 	if len(s.in) <= epoll.CopyBytes && s.need <= len(l.Scratch) {
-		return l.Scratch, copy(l.Scratch, s.in)
+		room = l.Scratch
+		if s.need == 0 && (s.w.busy > crowdFrom || s.w.dial.Over(0)) {
+			room = room[:crowdRead]
+		}
+		return room, copy(room, s.in)
 	}
 	more := min(max(s.need-len(s.in), 4096), max(len(s.in), firstRead))
 	if s.claim != nil { // it is paid for
@@ -152,11 +160,12 @@ func (s *session) take(data []byte, seen int) {
 	used := 0
 	switch {
 	case len(data) < s.need:
+	case s.need == 0 && len(data) > heavyLine && s.w.dial.Over(0): // a very long line goes on
+		s.tooLong()
+		return
 	case s.need == 0 && seen > epoll.CopyBytes && bytes.IndexByte(data[seen:], '\n') < 0: // a very long line goes on
 		if len(data) > maxLine {
-			s.w.counts.errors[streamBroken]++
-			s.reply([]byte("SERVER_ERROR out of memory reading request\r\n"))
-			s.hangUp(byGarbage)
+			s.tooLong()
 			return
 		}
 	default:
@@ -211,7 +220,7 @@ func (s *session) consume(data []byte) (used int) {
 			}
 			return used
 		}
-		if s.gate != nil {
+		if s.gate != nil || s.w.counts.inFlight >= s.w.most {
 			took, end := s.judge(req, data[used:], n)
 			if used += took; end {
 				return used
@@ -237,13 +246,14 @@ func (s *session) consume(data []byte) (used int) {
 			s.refuseValue(req, tooLarge)
 			continue
 		}
-		switch s.afford(req) {
+		switch a := s.afford(req); a {
+		case now:
 		case later:
 			s.paused = true
 			return used
-		case never:
+		default:
 			used += n
-			s.refuseValue(req, outOfMemory)
+			s.refuseValue(req, a.refusal())
 			continue
 		}
 		v, ok := req.TakeValue(data[used+n:])
@@ -255,20 +265,18 @@ func (s *session) consume(data []byte) (used int) {
 		if ok {
 			s.begin(req)
 		} else {
-			s.w.counts.errors[badChunk]++
-			if !req.NoReply || req.Verb.IsMeta() {
-				s.answer(protocol.BadDataChunk)
-			}
+			s.badChunk(req)
 		}
 		s.dropClaim()
 	}
 	return used
 }
 
-// mustWait says whether the client has had enough of us for the moment.
+// mustWait says whether the client has had enough of us for the moment. What it waits for wakes it.
 func (s *session) mustWait() bool {
+	unread := len(s.out) - s.sent + s.held
 	return s.waits > 0 || s.claim != nil && s.claim.state == claimWaits || s.blocked && s.reads+s.unsure > 0 || s.pending >= s.window || s.pending*s.usual > maxExpected ||
-		len(s.out)-s.sent+s.held > maxUnsent || s.flight > maxFlight
+		unread > heavy && (unread > s.w.limits.ClientBytes || s.w.dial.Over(0)) || s.flight > maxFlight || s.pending*s.w.busy > fairRequests
 }
 
 // hangUp lets nothing more in; the conn is closed when all answers are out.
@@ -346,28 +354,6 @@ func (s *session) begin(req *protocol.Request) {
 	}
 }
 
-func (s *session) gather(req *protocol.Request) {
-	x := s.exchange()
-	s.w.counts.widths.Observe(req.NumKeys)
-	s.w.poolFor(req.Key).Time(x, tally.OpMultiget)
-	s.markRead(x)
-	if req.Verb == protocol.Gat || req.Verb == protocol.Gats {
-		s.change(x, 0)
-	}
-	x.Alone = s.writes > 0
-	g := s.w.gatherer.Begin(x, req)
-	for key, rest := protocol.NextKey(req.Keys); key != nil; key, rest = protocol.NextKey(rest) {
-		g.Add(s.w.poolFor(key), key)
-	}
-	s.starting = x
-	g.Send(s.affinity)
-	s.starting = nil
-	if x.Strays {
-		s.strays++
-		s.reading = [4]uint64{^uint64(0), ^uint64(0), ^uint64(0), ^uint64(0)}
-	}
-}
-
 // exchange queues a new exchange.
 func (s *session) exchange() *pool.Exchange {
 	s.w.loop.Did()
@@ -377,6 +363,10 @@ func (s *session) exchange() *pool.Exchange {
 	s.w.counts.inFlight++
 	if s.tail == nil {
 		s.head = x
+		if !s.busy {
+			s.busy = true
+			s.w.busy++
+		}
 	} else {
 		s.tail.Next = x
 	}
@@ -413,6 +403,7 @@ func (s *session) finish(x *pool.Exchange, answer []byte) {
 	if x.Size > 0 {
 		s.flight -= x.Size
 		s.writes--
+		s.w.landed(x)
 	}
 	if x.Waits && s.starting != x {
 		s.waits--
@@ -427,6 +418,9 @@ func (s *session) finish(x *pool.Exchange, answer []byte) {
 		s.unsure--
 	}
 	s.usual += (len(answer) - s.usual) / 4
+	if len(s.out)-s.sent+s.held+len(answer) > heavy {
+		answer = s.bearable(x, answer)
+	}
 	if s.head == x && !keeps(x, answer) {
 		s.reply(s.send(answer))
 		s.pop()
@@ -458,6 +452,7 @@ func (s *session) pop() {
 	x := s.head
 	if s.head = x.Next; s.head == nil {
 		s.tail = nil
+		s.rest()
 	}
 	s.pending--
 	s.w.counts.inFlight--
@@ -486,11 +481,12 @@ func (s *session) Flush() {
 	}
 	if s.paused && !s.mustWait() {
 		s.paused = false
-		s.window = min(2*s.window, maxWindow)
+		s.window = min(2*s.window, s.w.limits.ClientRequests)
 		s.take(s.in, 0)
 		if s.closed {
 			return
 		}
+		s.rest()
 	}
 	if s.eof && !s.paused && s.pending == 0 && s.sent == len(s.out) {
 		s.close()
@@ -502,6 +498,7 @@ func (s *session) Flush() {
 	if s.interest&epoll.Out != 0 || s.full || s.interest&epoll.In == 0 {
 		s.watch()
 	}
+	s.weigh()
 }
 
 // writeOut writes what the kernel takes: out, and when that is empty the large answer whose turn it is. It is false if the conn is
@@ -515,6 +512,9 @@ func (s *session) writeOut() bool {
 			}
 			s.sent += n
 			s.from.Sent(n)
+			if n > 0 {
+				s.moved = s.w.loop.Now
+			}
 			s.full = s.sent < len(s.out)
 		}
 		if s.sent < len(s.out) || s.head == nil || !s.head.Cold || s.head.Kept == nil {
@@ -527,7 +527,7 @@ func (s *session) writeOut() bool {
 	if s.sent == len(s.out) {
 		s.w.loop.Buffers.Put(s.out)
 		s.out, s.sent = nil, 0
-	} else if s.sent > maxUnsent && s.sent > len(s.out)/2 {
+	} else if s.sent > compactSent && s.sent > len(s.out)/2 {
 		s.out = s.out[:copy(s.out, s.out[s.sent:])]
 		s.sent = 0
 	}
@@ -559,6 +559,7 @@ func (s *session) close() {
 	}
 	s.closed = true
 	s.w.counts.inFlight -= s.pending
+	s.lighten()
 	b := &s.w.loop.Buffers
 	b.Put(s.in)
 	b.Put(s.out)

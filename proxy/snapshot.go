@@ -27,6 +27,7 @@ type Snapshot struct {
 	Addresses []AddressFigures
 	Journal   JournalFigures
 	Large     BudgetFigures // of values that are split, in all pools
+	Whole     MeterFigures  // of whole values on their way, and of unread answers
 	Pools     []PoolFigures // in the order of Config.Pools
 	Events    []Event       // the last 256, the oldest first
 
@@ -69,7 +70,8 @@ type ClientFigures struct {
 	Logins   uint64 // that were right
 
 	Errors map[string]uint64 // Refused by kind: "line", "data_chunk", "too_large", "out_of_memory", "stream",
-	// "unauthenticated", "login", "forbidden"
+	// "unauthenticated", "login", "forbidden", "overloaded"
+	OverLimit map[string]uint64 // what a limit refused, by limit: "values", "answers", "requests"
 	ClosedBy  map[string]uint64 // Closed by reason: "client", "quit", "binary", "garbage", "stalled", "drain", "tls", "guesses"
 	Widths    Histogram         // keys of the retrievals with several
 	Listeners []ListenerFigures // in the order of Config.Listeners
@@ -102,6 +104,9 @@ type CopyFigures = copies.Figures
 
 // CopyGuard is what is known of one backend's guard.
 type CopyGuard = copies.Guard
+
+// MeterFigures tell of the bytes that are held for whole values.
+type MeterFigures = budget.MeterFigures
 
 // SplitFigures count what was done with a pool's large values.
 type SplitFigures = pool.SplitFigures

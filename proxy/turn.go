@@ -72,6 +72,8 @@ func (w *worker) use(t *tables, views []*pool.Pool) {
 	w.tables, w.pools = t, views
 	pool.LinkPools(views)
 	w.loop.Pause = max(0, t.cfg.BatchDelay)
+	w.limits = t.cfg.Limits.WithDefaults()
+	w.most = max(1, w.limits.Requests/max(1, t.cfg.Workers))
 	w.splits = slices.ContainsFunc(t.pools, func(p *pool.Shared) bool { return p.Config.Split.Enabled })
 	w.copies = slices.ContainsFunc(t.pools, func(p *pool.Shared) bool { return p.Copies() != nil })
 }
@@ -159,7 +161,7 @@ func (s *session) turn(f *former) {
 		s.waits++
 		f.pending++
 	}
-	if s.claim != nil { // a former view's; the next one is asked when the request is looked at again
+	if s.claim != nil || s.coming > 0 { // a former view's; the next one is asked when the request is looked at again
 		s.dropClaim()
 		s.paused = true
 		s.wake()

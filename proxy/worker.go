@@ -5,10 +5,12 @@ import (
 	"sync/atomic"
 	"time"
 
+	"mcproxy/internal/budget"
 	"mcproxy/internal/epoll"
 	"mcproxy/pool"
 	"mcproxy/protocol"
 	"mcproxy/proxy/door"
+	"mcproxy/proxy/limits"
 	"mcproxy/proxy/porch"
 )
 
@@ -32,7 +34,11 @@ type worker struct {
 	free      int            // how many
 	nextID    uint32
 	draining  bool
-	drained   func() // called once, when the last session of a draining worker is gone
+	busy      int           // sessions with requests under way, or that wait
+	limits    limits.Config // in force
+	most      int           // requests under way, before more are refused
+	dial      *budget.Dial  // of what is heavy and has no claim
+	drained   func()        // called once, when the last session of a draining worker is gone
 	trim      *epoll.Alarm
 	guardian  *epoll.Alarm
 	dropped   uint64 // Buffers.Dropped at the last look
@@ -61,8 +67,9 @@ func newWorker(s *Server, t *tables) (*worker, error) {
 }
 
 func newWorkerOn(s *Server, k epoll.Kernel, t *tables) *worker {
-	w := &worker{srv: s, loop: epoll.New(k), tables: &tables{}, orphans: new(orphans)}
+	w := &worker{srv: s, loop: epoll.New(k), tables: &tables{}, orphans: new(orphans), dial: budget.NewDial(s.budget.Whole)}
 	w.gatherer = pool.NewGatherer(w.loop)
+	w.gatherer.Dial = w.dial
 	w.use(t, w.views(t))
 	w.trim = w.loop.NewAlarm(w)
 	w.guardian = w.loop.NewAlarm(guardian{w})
@@ -240,6 +247,7 @@ func (w *worker) recycleCold(x *pool.Exchange) {
 	if x.Claim != nil {
 		x.Claim.Drop()
 	}
+	w.landed(x)
 	x.Held, x.Kept, x.Claim, x.Body = nil, nil, nil, nil
 	x.Forget()
 }

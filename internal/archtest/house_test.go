@@ -130,13 +130,15 @@ var house = []archtest.Row{
 		May:     []string{"protocol", "hotkey", "split", "pool", "pool/copies"},
 		Never:   []string{"net", "os", "context", "log"},
 	},
+	// How much clients may have under way, and how often they may ask. Package proxy would be over its size with it.
+	{Package: "proxy/limits", Never: append([]string{"os", "context"}, dataPath...)},
 	// Listeners, workers, client sessions, routes, snapshots of figures. It sees backends through their pool, and package
 	// backend for its figures and options alone.
 	{
 		Package: "proxy",
 		May: []string{
 			"protocol", "ring", "hotkey", "split", "replica", "internal/buffer", "internal/secrets", "internal/tlsrelay", "internal/epoll", "internal/budget", "internal/pace", "internal/chronicle", "internal/durable", "internal/tally",
-			"internal/statlines", "internal/handover", "backend", "pool", "pool/copies", "proxy/door", "proxy/porch", "proxy/route", "proxy/watch",
+			"internal/statlines", "internal/handover", "backend", "pool", "pool/copies", "proxy/door", "proxy/limits", "proxy/porch", "proxy/route", "proxy/watch",
 		},
 		Uses:  []string{"golang.org/x/sys/unix", "go.uber.org/zap"},
 		Never: dataPath,
@@ -144,7 +146,7 @@ var house = []archtest.Row{
 	// proxy.toml to validated values. Package backend for the options that pool.Config is made of.
 	{
 		Package: "config",
-		May:     []string{"protocol", "proxy", "proxy/door", "pool", "pool/copies", "placement", "ring", "hotkey", "split", "replica", "backend"},
+		May:     []string{"protocol", "proxy", "proxy/door", "proxy/limits", "pool", "pool/copies", "placement", "ring", "hotkey", "split", "replica", "backend"},
 		Uses:    []string{"github.com/BurntSushi/toml"},
 		Never:   []string{"net/http", "flag", "os/signal", "os/exec", "log", "syscall"},
 	},

@@ -12,7 +12,10 @@ import (
 // chunks, put together, and until clients have taken them. Who finds no bytes left waits; first come, first served, so that neither
 // small nor large ones starve. A value that is larger than the whole budget has it alone. It is safe for concurrent use.
 type Budget struct {
-	filling chan struct{} // has room for one word; sent to with mu held
+	// Whole counts what is held for values that are not split.
+	Whole *Meter
+
+	filling chan struct{} // has room for one word
 
 	mu          sync.Mutex
 	wait        int64   // guarded by mu: nanoseconds that a claim waits at most
@@ -33,6 +36,8 @@ type Figures struct {
 // New makes a budget of limit bytes, for which a claim waits so many nanoseconds at most.
 func New(limit, wait int64) *Budget {
 	b := &Budget{filling: make(chan struct{}, 1)}
+	b.Whole = &Meter{filling: b.filling}
+	b.Whole.SetLimit(limit)
 	b.Change(limit, wait)
 	return b
 }
@@ -53,8 +58,14 @@ func (b *Budget) Figures() Figures {
 	return b.figures
 }
 
-// Filling gives a word when a quarter of the budget has come into use, or more, since the last.
+// Filling gives a word when a quarter of the budget, or of Whole's limit, has come into use, or more, since the last.
 func (b *Budget) Filling() <-chan struct{} { return b.filling }
+
+// Busy says whether a quarter of the budget is in use, or of Whole's limit.
+func (b *Budget) Busy() bool {
+	f := b.Figures()
+	return f.Bytes >= f.Limit/4 || b.Whole.busy()
+}
 
 // Crowded says whether somebody waits.
 func (b *Budget) Crowded() bool { return b.Figures().Waiting > 0 }

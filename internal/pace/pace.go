@@ -49,7 +49,7 @@ func untilEmpty(ctx context.Context, b *budget.Budget) {
 				continue
 			default:
 			}
-			if f := b.Figures(); f.Bytes < f.Limit/4 {
+			if !b.Busy() {
 				return
 			}
 		}

@@ -1,0 +1,231 @@
+package proxy
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"mcproxy/proxy/limits"
+)
+
+// TestSlowClientsAreBounded has many clients ask for values that they do not read. What is held for them stays below the limit; who is
+// over it gets an error instead of the value; and somebody who wants little is served as ever.
+func TestSlowClientsAreBounded(t *testing.T) {
+	const clients, size, limit = 200, 200_000, 4 << 20
+	c := newCrowd(t, only(limits.Config{Bytes: limit}), clients)
+	large, small := c.store("large", size), c.store("small", 3)
+	for _, e := range c.clients {
+		e.room = 0
+		e.sends("get large\r\n")
+	}
+	most := 0
+	c.until(1000, func() bool {
+		most = max(most, c.metered())
+		return c.w.counts.overLimit[limits.Answers] > 0 && c.w.counts.overLimit[limits.Answers]+uint64(limit/size) >= clients-20
+	})
+	c.turns(5)
+	if held := c.held(); held > limit+clients*heavy || c.metered() > limit || most > limit {
+		t.Errorf("%d bytes are held, %d by the meter, %d at most; the limit is %d", held, c.metered(), most, limit)
+	}
+	other := c.join()
+	other.sends("get small\r\n")
+	if n := c.until(10, func() bool { return string(other.got) == small }); n > 3 {
+		t.Errorf("a small value took %d turns while the limit is reached", n)
+	}
+	if c.metered() < limit/2 {
+		t.Errorf("%d bytes are held: the limit is not reached, and nothing is proved", c.metered())
+	}
+	refused := 0
+	for i, e := range c.clients[:clients] {
+		e.room = 1 << 30
+		c.until(100, func() bool { return len(e.got) > 0 && (len(e.got) == len(large) || string(e.got) == limits.Overloaded) })
+		switch string(e.got) {
+		case large:
+		case limits.Overloaded:
+			refused++
+		default:
+			t.Fatalf("client %d got %.60q…, %d bytes", i, e.got, len(e.got))
+		}
+	}
+	if got := int(c.w.counts.overLimit[limits.Answers]); got != refused || refused == 0 || refused == clients {
+		t.Errorf("%d clients of %d got an error, and %d are counted", refused, clients, got)
+	}
+	other.got = nil
+	other.sends("get large\r\n")
+	c.until(10, func() bool { return string(other.got) == large })
+	c.hangUp()
+	if left := c.metered(); left != 0 {
+		t.Errorf("%d bytes are counted when all are gone", left)
+	}
+}
+
+// TestManySmallAnswersAreBounded has clients pipeline requests for small values that they do not read.
+func TestManySmallAnswersAreBounded(t *testing.T) {
+	const clients, deep, limit = 50, 1000, 1 << 20
+	c := newCrowd(t, only(limits.Config{Bytes: limit}), clients)
+	answer := c.store("key", 1000)
+	for _, e := range c.clients {
+		e.room = 0
+		e.sends(strings.Repeat("get key\r\n", deep))
+	}
+	c.turns(300)
+	if held := c.held(); held > limit+clients*(2*heavy+crowdRead) {
+		t.Errorf("%d bytes are held; the limit is %d", held, limit)
+	}
+	for i, e := range c.clients { // all that was asked is answered, in order
+		e.room = 1 << 40
+		c.until(3000, func() bool {
+			return strings.Count(string(e.got), "END\r\n")+strings.Count(string(e.got), limits.Overloaded) == deep
+		})
+		if rest := strings.ReplaceAll(strings.ReplaceAll(string(e.got), answer, ""), limits.Overloaded, ""); rest != "" {
+			t.Fatalf("client %d got %.60q… besides whole answers", i, rest)
+		}
+	}
+	c.hangUp()
+	if left := c.metered(); left != 0 {
+		t.Errorf("%d bytes are counted when all are gone", left)
+	}
+}
+
+// TestValuesOnTheirWayAreBounded has many clients announce values and send half of them. Past the limit they are refused when the value
+// has gone by, and the old value is gone, as when memcached has no memory for it.
+func TestValuesOnTheirWayAreBounded(t *testing.T) {
+	const clients, size, limit = 50, 500_000, 4 << 20
+	c := newCrowd(t, only(limits.Config{Bytes: limit}), clients)
+	for i, e := range c.clients {
+		c.store(fmt.Sprintf("key-%d", i), 3)
+		e.sends(fmt.Sprintf("set key-%d 0 0 %d\r\n%s", i, size, strings.Repeat("x", size/2)))
+	}
+	c.turns(20)
+	if held := c.held(); c.metered() > limit || held > 2*limit {
+		t.Errorf("%d bytes are held, %d by the meter; the limit is %d", held, c.metered(), limit)
+	}
+	small := c.join()
+	small.sends("set small 0 0 1\r\nx\r\nget small\r\n")
+	if n := c.until(10, func() bool { return string(small.got) == "STORED\r\nVALUE small 0 1\r\nx\r\nEND\r\n" }); n > 3 {
+		t.Errorf("a small value took %d turns", n)
+	}
+	stored, refused := 0, 0
+	for i, e := range c.clients[:clients] {
+		e.sends(strings.Repeat("x", size-size/2) + "\r\n")
+		c.until(20, func() bool { return len(e.got) > 0 })
+		_, now, _ := c.memory.Serve(fmt.Appendf(nil, "get key-%d\r\n", i))
+		switch {
+		case string(e.got) == "STORED\r\n" && len(now) > size:
+			stored++
+		case string(e.got) == limits.Overloaded && string(now) == "END\r\n":
+			refused++
+		default:
+			t.Errorf("client %d got %q, and the item is %.20q", i, e.got, now)
+		}
+	}
+	if stored < limit/size/2 || refused == 0 || c.w.counts.overLimit[limits.Values] != uint64(refused) {
+		t.Errorf("%d values were stored, %d refused, %d are counted", stored, refused, c.w.counts.overLimit[limits.Values])
+	}
+	c.clients[0].got = nil
+	c.clients[0].sends(fmt.Sprintf("set key-0 0 0 %d\r\n%s", size, strings.Repeat("x", size/2)))
+	c.turns(3)
+	c.hangUp()
+	if left := c.metered(); left != 0 {
+		t.Errorf("%d bytes are counted when all are gone", left)
+	}
+}
+
+// TestGatheredValuesAreBounded has a client ask for more large values at once than there is room for.
+func TestGatheredValuesAreBounded(t *testing.T) {
+	const limit = 1 << 20
+	c := newCrowd(t, only(limits.Config{Bytes: limit}), 1)
+	e, keys, want := c.clients[0], "", ""
+	for i := range 20 {
+		keys += fmt.Sprintf(" key-%d", i)
+		answer := c.store(fmt.Sprintf("key-%d", i), 100_000)
+		if i < 5 {
+			want += strings.TrimSuffix(answer, "END\r\n")
+		}
+	}
+	e.sends("get key-0 key-1 key-2 key-3 key-4\r\n")
+	c.until(10, func() bool { return string(e.got) == want+"END\r\n" })
+	e.got = nil
+	e.sends("get" + keys + "\r\nmn\r\n")
+	c.until(20, func() bool { return string(e.got) == limits.Overloaded+"MN\r\n" })
+	if c.w.gatherer.Shed != 1 {
+		t.Errorf("%d answers are counted as given up, want 1", c.w.gatherer.Shed)
+	}
+	c.hangUp()
+	if left := c.metered(); left != 0 {
+		t.Errorf("%d bytes are counted at the end", left)
+	}
+}
+
+// TestRequestsAreBounded has more clients ask at once than may be under way: the rest hear so at once, whatever they asked, and nothing of
+// it is done.
+func TestRequestsAreBounded(t *testing.T) {
+	const most = 20
+	c := newCrowd(t, only(limits.Config{Requests: most}), most)
+	answer := c.store("key", 3)
+	warm := c.join()
+	warm.sends("get key\r\n")
+	c.until(5, func() bool { return string(warm.got) == answer })
+	for _, e := range c.clients[:most] {
+		e.sends("get key\r\n")
+	}
+	late := c.join()
+	c.perTurn = 1 // the backend's answers take their time
+	c.turns(1)
+	late.sends("set key 0 0 3\r\nnew\r\ndelete key\r\nget a b\r\nset key 0 0 3 noreply\r\nnew\r\nmn\r\n")
+	if n := c.until(5, func() bool { return string(late.got) == strings.Repeat(limits.Overloaded, 3)+"MN\r\n" }); n > 2 {
+		t.Errorf("it took %d turns", n)
+	}
+	if got := c.w.counts.overLimit[limits.Requests]; got != 4 {
+		t.Errorf("%d requests are counted as refused, want 4", got)
+	}
+	c.perTurn = 0
+	for i, e := range c.clients[:most] {
+		c.until(5, func() bool { return string(e.got) == answer })
+		if i == 0 {
+			late.got = nil
+			late.sends("get key\r\n")
+		}
+	}
+	c.until(5, func() bool { return string(late.got) == answer })
+}
+
+// TestDeepPipelinesShare has clients with thousands of requests in their pipelines, and another who asks one at a time. It waits for no
+// more of theirs than the worker has under way at once, however many they are.
+func TestDeepPipelinesShare(t *testing.T) {
+	for _, greedy := range []int{1, 64, 200} {
+		t.Run(fmt.Sprint(greedy), func(t *testing.T) {
+			const deep = 1000
+			c := newCrowd(t, Config{}, greedy)
+			answer := c.store("key", 10)
+			other := c.join()
+			for _, e := range c.clients[:greedy] {
+				e.sends(strings.Repeat("get key\r\n", deep))
+			}
+			answered := func() (n int) {
+				for _, e := range c.clients[:greedy] {
+					n += len(e.got) / len(answer)
+				}
+				return n
+			}
+			c.turns(3)
+			for asked := 0; answered() < greedy*deep/2; asked++ {
+				before := answered()
+				other.got = nil
+				other.sends("get key\r\n")
+				n := c.until(10, func() bool { return string(other.got) == answer })
+				if n > 3 || answered()-before > 2*(fairRequests+greedy) {
+					t.Fatalf("the %d. request took %d turns, and %d of others' were answered meanwhile", asked, n, answered()-before)
+				}
+			}
+			least, most := len(c.clients[0].got), 0
+			for _, e := range c.clients[:greedy] {
+				least, most = min(least, len(e.got)), max(most, len(e.got))
+			}
+			if (most-least)/len(answer) > fairRequests {
+				t.Errorf("one has %d answers and another %d", most/len(answer), least/len(answer))
+			}
+			c.until(10_000, func() bool { return answered() == greedy*deep })
+		})
+	}
+}
