@@ -7,8 +7,8 @@ import (
 	"strconv"
 	"time"
 
-	"mcproxy/backend"
 	"mcproxy/pool"
+	"mcproxy/proxy/figures"
 	"mcproxy/proxy/limits"
 	"mcproxy/ring"
 )
@@ -61,8 +61,8 @@ func (s *Server) Snapshot(ctx context.Context) (Snapshot, error) {
 	}
 	for i, p := range t.pools {
 		f := &snap.Pools[i]
-		f.Oversized, f.seen = s.oversized(p, f.seen), nil
-		f.Callers, f.called = callers(f.called), nil
+		f.Oversized, f.Seen = figures.Oversized(p, f.Seen, int64(time.Since(s.epoch))), nil
+		f.Callers, f.Called = figures.Callers(f.Called), nil
 	}
 	for _, w := range t.watchers {
 		p, seen := &snap.Pools[w.index], w.Seen()
@@ -77,8 +77,8 @@ func (s *Server) Snapshot(ctx context.Context) (Snapshot, error) {
 // poolFigures begin with what all workers share.
 func (s *Server) poolFigures(p *pool.Shared, r *ringFacts) PoolFigures {
 	f := PoolFigures{Name: p.Config.Name, OversizedValues: make(map[string]uint64), Backends: make([]BackendFigures, len(p.Backends))}
-	f.Requests, f.called = make(map[string]uint64), make(map[uint64][]pool.KeyCaller)
-	f.Ring = RingFigures{cmp.Or(p.Config.Ring.Kind, "consistent"), fmt.Sprintf("%016x", r.hash), map[string]uint64{"reload": s.reloads.ring(f.Name)}}
+	f.Requests, f.Called = make(map[string]uint64), make(map[uint64][]pool.KeyCaller)
+	f.Ring = RingFigures{Kind: cmp.Or(p.Config.Ring.Kind, "consistent"), Hash: fmt.Sprintf("%016x", r.hash), Changes: map[string]uint64{"reload": s.reloads.ring(f.Name)}}
 	if id := p.Identity(); id != nil {
 		f.Expires = id.Expires()
 	}
@@ -137,33 +137,13 @@ func (w *worker) collect(to *Snapshot) {
 		if t.Copies != nil {
 			t.Copies.Add(&p.Figures.Copies)
 		}
-		t.seen = p.AppendOversized(t.seen)
-		p.AddCallers(t.called)
+		t.Seen = p.AppendOversized(t.Seen)
+		p.AddCallers(t.Called)
 		for j, pl := range p.Pipelines {
-			t.Backends[j].add(pl)
+			t.Backends[j].Add(pl)
 			if bulk := p.Bulk(j); bulk != nil {
-				t.Backends[j].add(bulk)
+				t.Backends[j].Add(bulk)
 			}
 		}
 	}
-}
-
-func (t *BackendFigures) add(pl *backend.Pipeline) {
-	conns, pending := pl.Conns()
-	f := &pl.Figures
-	t.Conns += conns
-	t.Pending += pending
-	t.Timeouts += f.Timeouts
-	t.Failures += f.Failures()
-	t.Retries += f.Retries
-	t.Slow += f.Slow
-	t.Connects += f.Connects
-	t.ConnectErrors += f.ConnectErrors
-	t.BytesIn += f.BytesIn
-	t.BytesOut += f.BytesOut
-	f.AddCalls(t.Requests)
-	f.AddErrors(t.Errors)
-	f.Durations.AddTo(&t.Durations)
-	f.Batches.AddTo(&t.Batches)
-	t.Calls += f.Calls()
 }

@@ -14,6 +14,7 @@ import (
 	"mcproxy/internal/simnet"
 	"mcproxy/pool"
 	"mcproxy/proxy/limits"
+	"mcproxy/proxy/porch"
 )
 
 // A crowd is many clients of one worker, whose turns a test takes one by one, over backends that all have the same items. Nothing
@@ -59,7 +60,7 @@ func newCrowd(tb testing.TB, cfg Config, clients int) *crowd {
 		tb.Fatal(err)
 	}
 	t := c.srv.tables.Load()
-	t.closeListeners(nil)
+	t.acceptors.CloseBut(nil)
 	c.w = newWorkerOn(c.srv, c, t)
 	for range clients {
 		c.join()
@@ -70,7 +71,7 @@ func newCrowd(tb testing.TB, cfg Config, clients int) *crowd {
 // join adds a client, which takes all that it gets.
 func (c *crowd) join() *crowdConn {
 	e := c.open(false)
-	c.w.adopt(guest{fd: e.fd, by: c.srv.tables.Load().acceptors[0]})
+	c.w.adopt(porch.Guest{FD: e.fd, By: c.srv.tables.Load().acceptors[0]})
 	c.clients = append(c.clients, e)
 	return e
 }

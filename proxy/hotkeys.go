@@ -167,3 +167,6 @@ func (s *Server) tell(w *watcher, e *hotkey.Event) {
 	}
 	s.Note(event)
 }
+
+// Client is pool.Caller's: the address that the session's client comes from.
+func (s *session) Client() string { return s.peer }

@@ -130,6 +130,14 @@ var house = []archtest.Row{
 		May:     []string{"protocol", "hotkey", "split", "pool", "pool/copies"},
 		Never:   []string{"net", "os", "context", "log"},
 	},
+	// What people are told of clients, pools and backends, summed over the workers. Package proxy would be over its size with it.
+	{
+		Package: "proxy/figures",
+		May: []string{
+			"protocol", "hotkey", "internal/tally", "internal/statlines", "internal/chronicle", "backend", "pool", "pool/copies", "proxy/porch", "proxy/watch",
+		},
+		Never: append([]string{"os", "context"}, dataPath...),
+	},
 	// How much clients may have under way, and how often they may ask. Package proxy would be over its size with it.
 	{Package: "proxy/limits", Never: append([]string{"os", "context"}, dataPath...)},
 	// Listeners, workers, client sessions, routes, snapshots of figures. It sees backends through their pool, and package
@@ -138,7 +146,7 @@ var house = []archtest.Row{
 		Package: "proxy",
 		May: []string{
 			"protocol", "ring", "hotkey", "split", "replica", "internal/buffer", "internal/secrets", "internal/tlsrelay", "internal/epoll", "internal/budget", "internal/pace", "internal/chronicle", "internal/durable", "internal/tally",
-			"internal/statlines", "internal/handover", "backend", "pool", "pool/copies", "proxy/door", "proxy/limits", "proxy/porch", "proxy/route", "proxy/watch",
+			"internal/statlines", "internal/handover", "backend", "pool", "pool/copies", "proxy/door", "proxy/figures", "proxy/limits", "proxy/porch", "proxy/route", "proxy/watch",
 		},
 		Uses:  []string{"golang.org/x/sys/unix", "go.uber.org/zap"},
 		Never: dataPath,

@@ -1,4 +1,4 @@
-package proxy
+package figures
 
 import (
 	"cmp"
@@ -29,13 +29,12 @@ type OversizedKey struct {
 // Name says which key it is, as HotKey.Name.
 func (k *OversizedKey) Name() string { return watch.KeyName(k.Key, k.Hash, false) }
 
-// oversized puts together what the workers saw of a pool: the rates are summed, all else is as the last of them saw it.
-func (s *Server) oversized(p *pool.Shared, seen []pool.Oversized) []OversizedKey {
+// Oversized puts together what the workers saw of a pool until now, a Loop time: the rates are summed, all else is as the last of them saw it.
+func Oversized(p *pool.Shared, seen []pool.Oversized, now int64) []OversizedKey {
 	slices.SortFunc(seen, func(a, b pool.Oversized) int {
 		return cmp.Or(cmp.Compare(a.Hash, b.Hash), cmp.Compare(b.Seen, a.Seen))
 	})
 	var keys []OversizedKey
-	now := time.Since(s.epoch)
 	for i := range seen {
 		k := &seen[i]
 		if last := len(keys) - 1; last >= 0 && keys[last].Hash == k.Hash {
@@ -43,7 +42,7 @@ func (s *Server) oversized(p *pool.Shared, seen []pool.Oversized) []OversizedKey
 			continue
 		}
 		key := OversizedKey{
-			Key: k.Key, Hash: k.Hash, ValueBytes: k.Size, Ops: k.Rate, Age: max(0, now-time.Duration(k.Seen)),
+			Key: k.Key, Hash: k.Hash, ValueBytes: k.Size, Ops: k.Rate, Age: max(0, time.Duration(now-k.Seen)),
 			Backend: p.Backends[p.Ring.Lookup([]byte(k.Key))].Name, Fate: k.Fate.String(), Action: actionOf(p, k),
 		}
 		if k.Fate == pool.InChunks {
@@ -72,4 +71,31 @@ func actionOf(p *pool.Shared, k *pool.Oversized) string {
 		return "splitting is off"
 	}
 	return "not split"
+}
+
+// maxCallers is how many clients people are told of, for each key.
+const maxCallers = 4
+
+// A Caller is a client that asks for a key.
+type Caller struct {
+	Address string
+	Share   float64 // of the key's requests within about the last half minute, 0..1; an estimate
+}
+
+// Callers puts together what the workers saw.
+func Callers(called map[uint64][]pool.KeyCaller) map[uint64][]Caller {
+	all := make(map[uint64][]Caller, len(called))
+	for hash, list := range called {
+		total := 0.0
+		for _, c := range list {
+			total += c.Requests
+		}
+		slices.SortFunc(list, func(a, b pool.KeyCaller) int {
+			return cmp.Or(cmp.Compare(b.Requests, a.Requests), cmp.Compare(a.Client, b.Client))
+		})
+		for _, c := range list[:min(len(list), maxCallers)] {
+			all[hash] = append(all[hash], Caller{c.Client, c.Requests / total})
+		}
+	}
+	return all
 }
