@@ -23,10 +23,11 @@ FAULTFLAGS ?= -fault-time=5m -fault-pairs=10 -fault-window=5s -slow-seconds=10 -
 FAULTS ?=# which of them: /link, /streams, /visits, /isolation, /slow, /namespaces; all without it
 HOTKEYFLAGS ?=# of the measurement of hot keys, such as --lines a,e --runs 2; --help lists them
 METRICSFLAGS ?=# of the measurement of what counting costs, such as --pairs 3 --seconds 1; --help lists them
+UPGRADES ?= 100# of the long run of upgrades
 KEYSTONEFLAGS ?=# of the tests with the real Keystone, such as -full, or -run 'TestKeystone/dogpile.cache.pylibmc'
 RIVALFLAGS ?=# of the comparison with other proxies, such as --pairs 3 --seconds 2; --help lists them
 
-.PHONY: help build run test race norace simulate fuzz lint bench bench-compare bench-rivals bench-hotkeys bench-metrics soak-differential soak-chaos soak-faults e2e-keystone tutorial install-test-deps clean
+.PHONY: help build run test race norace simulate fuzz lint bench bench-compare bench-rivals bench-hotkeys bench-metrics soak-differential soak-chaos soak-faults soak-upgrades e2e-keystone tutorial install-test-deps clean
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -84,6 +85,10 @@ soak-chaos: ## Break proxies and memcacheds until 10 million reads are checked, 
 soak-faults: ## Break links, networks and backends, send a million random streams, have a million clients come and go; FAULTS=/visits is a choice
 	@scripts/install-packages memcached iproute2
 	$(GO) test ./internal/e2e -run '^TestFaults$$$(strip $(FAULTS))' -timeout 0 -v $(FAULTFLAGS)
+
+soak-upgrades: ## Have UPGRADES (100) processes take each other's place under load, and let others fail to
+	@scripts/install-packages memcached
+	$(GO) test ./internal/e2e -run '^TestUpgrade' -timeout 0 -v -upgrades=$(strip $(UPGRADES))
 
 e2e-keystone: install-test-deps ## Install OpenStack's Keystone (no service is started) and test with it; KEYSTONEFLAGS=-full is the long version
 	@scripts/install-packages python3-keystone uwsgi-core uwsgi-plugin-python3

@@ -23,7 +23,7 @@ import (
 
 const (
 	readyTimeout = time.Minute      // for the new process to read its configuration and open what it needs
-	takeTimeout  = 30 * time.Second // for it to take what it is given
+	takeTimeout  = 10 * time.Second // for it to take what it is given
 	killTimeout  = 5 * time.Second  // for it to be gone when it is killed
 )
 

@@ -3,6 +3,7 @@ package e2e
 import (
 	"flag"
 	"math/rand/v2"
+	"os"
 	"os/exec"
 	"testing"
 
@@ -17,6 +18,12 @@ var (
 )
 
 func TestMain(m *testing.M) {
+	if stage := os.Getenv(successorEnv); stage != "" {
+		if err := failAsSuccessor(stage); err != nil {
+			panic(err)
+		}
+		os.Exit(0)
+	}
 	go lag.run()
 	goleak.VerifyTestMain(m, goleak.IgnoreCurrent())
 }
