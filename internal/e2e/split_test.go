@@ -2,6 +2,8 @@ package e2e
 
 import (
 	"fmt"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -106,6 +108,39 @@ func TestFailedAppendLeavesNoOldValue(t *testing.T) {
 		})
 	}
 }
+
+// TestCountAndTouch has a number in chunks counted and given another lifetime by one command, which also asks for the lifetime:
+// memcached does what the flags say in their order.
+func TestCountAndTouch(t *testing.T) {
+	p := poolOf(startMemcached(t), startMemcached(t))
+	p.Split = pool.SplitConfig{Enabled: true, Threshold: 100, Chunk: 4000}
+	through, direct := startProxy(t, p).dial(t), endpointOf(startMemcached(t)).dial(t)
+	for _, life := range []string{"0", "5000000", "1000"} {
+		for _, flags := range []string{"t v T2592000", "T2592000 t v", "c t T0 k Oo", "t", "T2592000", "v k t b T-1", "b k O1", "b c", "k c"} {
+			key := "key "
+			if strings.Contains(flags, " b") {
+				key = "a2V5 "
+			}
+			text := "5 " + strings.Repeat("x", 5000)
+			exptime := life
+			if life == "5000000" {
+				exptime = strconv.FormatInt(time.Now().Unix()+5000000, 10)
+			}
+			for _, command := range []string{fmt.Sprintf("set key 7 %s %d\r\n%s\r\n", exptime, len(text), text), "ma " + key + flags + "\r\n", "mg key t v\r\n"} {
+				got, want := lifetimes.ReplaceAllString(through.says(t, command), "$1"), lifetimes.ReplaceAllString(direct.says(t, command), "$1")
+				got, want = casNumbers.ReplaceAllString(got, ""), casNumbers.ReplaceAllString(want, "")
+				if got != want {
+					t.Errorf("lifetime %s, %.60q: got %.100q, want %.100q", life, command, got, want)
+				}
+			}
+		}
+	}
+}
+
+var (
+	lifetimes  = regexp.MustCompile(`( t\d+)\d\d\b`) // but for the last two digits: two servers' clocks
+	casNumbers = regexp.MustCompile(` c\d+`)
+)
 
 // TestCountWhatIsOver has a number in chunks counted, and its life ended by the same command: it was there, says memcached.
 func TestCountWhatIsOver(t *testing.T) {

@@ -21,8 +21,8 @@ func (s *Splitter) count(x Client, req *protocol.Request, affinity uint32) bool 
 	s.runner.Run(affinity, func(o *steps.Op) {
 		var st steps.Step
 		s.host.Ask(o, &st, req)
-		if n, counted := s.countHere(o, req, delta{n: req.Delta, decr: req.Verb == protocol.Decr}, &st); counted {
-			st.Status, st.Line = protocol.StatusNumber, appendUint(st.Line[:0], n)
+		if now, counted := s.countHere(o, req, delta{n: req.Delta, decr: req.Verb == protocol.Decr}, &st); counted {
+			st.Status, st.Line = protocol.StatusNumber, appendUint(st.Line[:0], now.n)
 		}
 		s.finishStep(x, req, &st)
 	})
@@ -39,8 +39,8 @@ func (s *Splitter) countMeta(x Client, req *protocol.Request, affinity uint32) b
 	s.runner.Run(affinity, func(o *steps.Op) {
 		var st steps.Step
 		s.host.Ask(o, &st, req)
-		if n, counted := s.countHere(o, req, deltaOf(req), &st); counted {
-			s.tellNumber(o, req, n, &st)
+		if now, counted := s.countHere(o, req, deltaOf(req), &st); counted {
+			s.tellNumber(o, req, now, &st)
 		}
 		if st.Err == nil && st.Status == protocol.StatusHit {
 			s.finish(x, append(append(append(st.Line, "\r\n"...), st.Value...), "\r\n"...), st.Status)
@@ -53,33 +53,39 @@ func (s *Splitter) countMeta(x Client, req *protocol.Request, affinity uint32) b
 
 const notNumeric = "CLIENT_ERROR cannot increment or decrement non-numeric value"
 
+// A number is what a value was counted to.
+type number struct {
+	n    uint64
+	left int64 // the seconds that the item had left before; -1: it had no end
+}
+
 // countHere counts in a split or wrapped value, if st is the backend's word that the item is no number. It says whether it did;
 // if not, st is the answer.
-func (s *Splitter) countHere(o *steps.Op, req *protocol.Request, d delta, st *steps.Step) (n uint64, counted bool) {
+func (s *Splitter) countHere(o *steps.Op, req *protocol.Request, d delta, st *steps.Step) (now number, counted bool) {
 	for range 64 {
 		if st.Err != nil || string(st.Line) != notNumeric {
-			return 0, false
+			return number{}, false
 		}
 		var before steps.Step
 		s.host.Ask(o, &before, gets(req.Key))
 		it, found := s.open(&before)
 		if !found || it.Kind == split.Plain {
-			return 0, false
+			return number{}, false
 		}
 		item, ok := s.resolve(o, req.Key, it, nil)
 		if !ok {
 			if o.Crowded {
 				st.Status, st.Line = protocol.StatusServerError, append(st.Line[:0], steps.OutOfMemory[:len(steps.OutOfMemory)-2]...)
 			}
-			return 0, false
+			return number{}, false
 		}
 		result, n, ok := split.AppendDelta(nil, item.Value, d.n, d.decr)
 		if !ok {
-			return 0, false
+			return number{}, false
 		}
 		life, ok := s.life(o, req.Key)
 		if !ok {
-			return 0, false
+			return number{}, false
 		}
 		exptime := life.exptime
 		if d.exptime != nil && *d.exptime >= 0 { // tellNumber sees to one that is over
@@ -93,19 +99,19 @@ func (s *Splitter) countHere(o *steps.Op, req *protocol.Request, d delta, st *st
 		var swapped steps.Step
 		s.swap(o, &asCAS, change{it: it, item: item, value: result, exptime: exptime}, &swapped)
 		if swapped.Err == nil && (swapped.Status == protocol.StatusStored || swapped.Status == protocol.StatusOK) {
-			return n, true
+			return number{n, life.left()}, true
 		}
 		switch {
 		case swapped.Err != nil, swapped.Status.IsError():
 			*st = swapped
-			return 0, false
+			return number{}, false
 		case swapped.Status != protocol.StatusExists: // it is not there any more
 			st.Status = protocol.StatusNotFound
 			st.Line = bytes.TrimSuffix(protocol.AppendMiss(nil, req), []byte("\r\n"))
-			return 0, false
+			return number{}, false
 		}
 	}
-	return 0, false
+	return number{}, false
 }
 
 // A delta is what incr, decr or ma does to a number.
@@ -129,26 +135,56 @@ func deltaOf(req *protocol.Request) delta {
 	return d
 }
 
-// tellNumber makes ma's answer after a swap: what mg says of the item, and the number in place of the value. The item counts also if
-// its new lifetime is over, or somebody has deleted it since.
-func (s *Splitter) tellNumber(o *steps.Op, req *protocol.Request, n uint64, st *steps.Step) {
-	var flags []byte
-	for tok, rest := protocol.NextKey(req.MetaFlags); tok != nil; tok, rest = protocol.NextKey(rest) {
+// tellNumber makes ma's answer after a swap, by what mg says of the item. The item counts also if its new lifetime is over, or somebody has
+// deleted it since. As memcached does what the flags say one after the other, a t before the T tells of the lifetime that was; and as it
+// names the key by the request, not by the item, that is spelled as it came.
+func (s *Splitter) tellNumber(o *steps.Op, req *protocol.Request, now number, st *steps.Step) {
+	ask := &protocol.Request{Verb: protocol.MetaGet, Key: req.Key, RawKey: req.RawKey, MetaFlags: []byte("t c "), ValueLen: -1}
+	binary := protocol.HasFlag(req.MetaFlags, 'b')
+	if binary {
+		ask.MetaFlags = append(ask.MetaFlags, "b "...)
+	}
+	if e := newLifetime(req.MetaFlags); e != nil && *e < 0 { // the item goes when all is told of it
+		ask.MetaFlags = append(ask.MetaFlags, "T-1"...)
+	}
+	s.host.Ask(o, st, ask)
+	if st.Err != nil || st.Status != protocol.StatusOK && st.Status != protocol.StatusMiss {
+		return
+	}
+	told := map[byte][]byte{'t': strconv.AppendInt([]byte("t"), now.left, 10)} // by flag; before T
+	var left []byte                                                            // after it
+	for tok, rest := protocol.NextKey(st.Line); tok != nil; tok, rest = protocol.NextKey(rest) {
 		switch tok[0] {
-		case 't', 'c', 'k', 'O', 'b':
-			flags = append(append(flags, tok...), ' ')
-		case 'T':
-			if len(tok) > 1 && tok[1] == '-' { // the item goes when all is told of it
-				flags = append(append(flags, tok...), ' ')
-			}
+		case 'c':
+			told['c'] = tok
+		case 't':
+			left = tok
 		}
 	}
-	s.host.Ask(o, st, &protocol.Request{Verb: protocol.MetaGet, Key: req.Key, RawKey: req.RawKey, MetaFlags: flags, ValueLen: -1})
-	if st.Err == nil && st.Status == protocol.StatusMiss {
-		st.Status, st.Line = protocol.StatusOK, append(st.Line[:0], "HD"...)
+	told['k'] = append([]byte("k"), req.RawKey...)
+	if binary {
+		told['k'] = append(told['k'], " b"...)
 	}
-	if after, found := bytes.CutPrefix(st.Line, []byte("HD")); found && protocol.HasFlag(req.MetaFlags, 'v') {
-		st.Status, st.Value = protocol.StatusHit, appendUint(nil, n)
-		st.Line = append(strconv.AppendInt([]byte("VA "), int64(len(st.Value)), 10), after...)
+	if !protocol.HasFlag(req.MetaFlags, 'T') {
+		told['t'] = left
 	}
+	line := []byte("HD")
+	st.Status = protocol.StatusOK
+	if protocol.HasFlag(req.MetaFlags, 'v') {
+		st.Status, st.Value = protocol.StatusHit, appendUint(nil, now.n)
+		line = strconv.AppendInt([]byte("VA "), int64(len(st.Value)), 10)
+	}
+	for tok, rest := protocol.NextKey(req.MetaFlags); tok != nil; tok, rest = protocol.NextKey(rest) {
+		word := told[tok[0]]
+		switch tok[0] {
+		case 'T':
+			told['t'] = left
+		case 'O':
+			word = tok
+		}
+		if len(word) > 0 {
+			line = append(append(line, ' '), word...)
+		}
+	}
+	st.Line = line
 }

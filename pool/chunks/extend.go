@@ -226,6 +226,17 @@ type life struct {
 	base64  bool  // the key is known to the server as it came by a meta command with b
 }
 
+// left is how many seconds are left; -1: it has no end.
+func (l life) left() int64 {
+	switch {
+	case l.seconds != -1:
+		return max(l.seconds, -l.seconds)
+	case l.exptime == 0:
+		return -1
+	}
+	return 1
+}
+
 func (s *Splitter) life(o *steps.Op, key []byte) (l life, ok bool) {
 	if l, ok = s.glance(o, key); !ok || l.seconds != -1 {
 		return l, ok
