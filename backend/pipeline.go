@@ -118,6 +118,12 @@ func (p *Pipeline) Doubted(key []byte, patience time.Duration) bool {
 	return p.Backend.journal.doubts(key, p.loop.Now-int64(patience))
 }
 
+// Refuse gives the error of a request that is not sent because too much is on its way, and counts it.
+func (p *Pipeline) Refuse() *Error {
+	p.Figures.failed(p.Backend.busy)
+	return p.Backend.busy
+}
+
 // Blocked says whether a key must not be read or written at present, because a write to it is unsettled.
 func (p *Pipeline) Blocked(key []byte) bool { return p.Backend.journal.has(key) }
 

@@ -244,7 +244,7 @@ func limitOptions(d *poolDraft) []option {
 			"stall_timeout", duration(&b.StallTimeout, time.Millisecond, time.Hour), textOf(def.StallTimeout),
 			"A connection on which requests timed out, and none was answered in time for so long, is set aside. At least timeout.",
 		},
-		{"connections", integer(&b.Connections, 1, 64), strconv.Itoa(def.Connections), "Connections to each backend, for each worker."},
+		{"connections", integer(&b.Connections, 1, 64), strconv.Itoa(def.Connections), "Connections to each backend, for each worker; and as many more for values of 32KiB and more, when there are any."},
 		{"max_pending", integer(&b.MaxPending, 1, 1_000_000), strconv.Itoa(def.MaxPending), "Requests queued or in flight on one connection; one more fails at once."},
 		{"max_pending_bytes", size(&b.MaxPendingBytes, 1<<10, 1<<36), strconv.Quote(sizeText(int64(def.MaxPendingBytes))), "The bytes of those requests."},
 		{

@@ -74,6 +74,8 @@ type fetch struct {
 	elsewhere   *copies.Reading // of a copy, until it is there; nil: the home was asked
 	answered    bool
 	joins       uint64 // gets that share it, but for the first
+	expects     int    // bytes of the value, if it is known to be large: it takes a lane. 0: it does not
+	entered     bool   // it is on the lane
 }
 
 // share answers a get by a fetch that it may share with others, and says whether it does.
@@ -90,9 +92,11 @@ func (p *Pool) share(x *Exchange, req *protocol.Request, affinity uint32) bool {
 	switch {
 	case f == nil:
 		f = p.newFetch(id, req, affinity)
+		f.takeLane(x, req)
 		f.join(x)
 		c.fetches[id] = f
 		f.send()
+		x.Waits = x.Waits || f.expects > 0 // 0 too if it has failed
 		return true
 	case f.verb != req.Verb || !bytes.Equal(f.key, req.Key): // two keys with one hash: one of them does without
 		return false
@@ -100,13 +104,19 @@ func (p *Pool) share(x *Exchange, req *protocol.Request, affinity uint32) bool {
 		return false
 	case !p.Shared.Table.Current(f.spot, req.Key): // it reads where the key is no more
 		return false
+	case f.expects > 0 && !x.Sole:
+		return false
 	case f.sent() && p.Shared.mutant != joinsSent:
 		if f.next == nil {
 			f.next = p.newFetch(id, req, affinity)
 			f.next.held = true
+			f.next.takeLane(x, req)
 			f.next.deadline = p.Pipelines[0].Deadline()
 		}
 		f = f.next
+		if f.expects > 0 && !x.Sole { // it would be on another conn than what the client has asked before
+			return false
+		}
 		x.Waits = true
 	case affinity != f.affinity && len(p.Pipelines) > 0 && p.Shared.Config.Backend.Connections > 1:
 		x.Waits = true // what this client asks later may go on another conn
@@ -116,6 +126,7 @@ func (p *Pool) share(x *Exchange, req *protocol.Request, affinity uint32) bool {
 		f.joins++
 	}
 	f.join(x)
+	x.Waits = x.Waits || f.expects > 0
 	x.Strays = f.elsewhere != nil
 	return true
 }
@@ -202,6 +213,12 @@ func (f *fetch) send() {
 			return
 		}
 	}
+	if f.expects > 0 && !f.spot.Away() {
+		if pl, f.entered = p.lanes.enter(node, f.expects); !f.entered {
+			f.fail(p.pipeline(node).Refuse())
+			return
+		}
+	}
 	if err := pl.SendBy(&f.call, req, f.affinity, f.deadline); err != nil {
 		f.fail(err)
 	}
@@ -216,6 +233,7 @@ func (f *fetch) Answer(_ *backend.Call, r *protocol.Response, raw []byte) error 
 // Read is Answer, wherever it comes from.
 func (f *fetch) Read(r *protocol.Response, raw []byte) {
 	f.elsewhere, f.answered = nil, true
+	f.offLane()
 	if f.p.reserved(r) {
 		item := f.p.reservedItem(f.verb, nil, r)
 		item.Ahead, item.Readers = f.ahead, f.readers()
@@ -230,6 +248,7 @@ func (f *fetch) Read(r *protocol.Response, raw []byte) {
 	hash := f.hash()
 	if r.Status == protocol.StatusHit {
 		f.p.sawWhole(f.key, len(r.Value), f.readers())
+		f.p.lanes.note(f.key, len(r.Value))
 		for x := f.first; x != nil; x = x.joined {
 			f.p.Figures.Read.Observe(len(r.Value))
 			if d := f.p.detector; d != nil { // what clients ask for counts, not what it costs the backend
@@ -290,6 +309,7 @@ func (f *fetch) Unread(err *backend.Error) { f.fail(err) }
 
 func (f *fetch) fail(err *backend.Error) {
 	p := f.p
+	f.offLane()
 	f.ahead.Drop()
 	for x := f.first; x != nil; {
 		next := x.joined

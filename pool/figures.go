@@ -40,15 +40,18 @@ func (p *Pool) sawStore(req *protocol.Request) {
 	if len(req.Value) > p.oversized.threshold {
 		p.sawWrite(req)
 	}
+	if len(req.Value) >= laneValue {
+		p.lanes.note(req.Key, len(req.Value))
+	}
 }
 
 // SplitFigures count what was done with large values.
 type SplitFigures = chunks.Figures
 
-// Bulk is the pipeline to the i-th backend that large values use; nil if the pool's values are not split.
+// Bulk is the pipeline to the i-th backend that large values use.
 func (p *Pool) Bulk(i int) *backend.Pipeline {
 	if p.splitter == nil {
-		return nil
+		return p.lanes.pipelines[i]
 	}
 	return p.splitter.Bulk(i)
 }

@@ -80,6 +80,7 @@ type fragment struct {
 	splits    []splitUnit
 	aheads    []*chunks.Ahead // of keys whose manifests are remembered
 	values    int
+	large     int             // bytes of values that it is known to bring on a lane; 0: it takes none
 	elsewhere *copies.Reading // of the one key, if it is read from a copy; until it is there
 }
 
@@ -133,6 +134,7 @@ func (t *gathering) Add(p *Pool, key []byte) {
 	b := &t.g.loop.Buffers
 	f.line = b.Append(append(b.Grow(f.line, 1), ' '), key)
 	f.nkeys++
+	f.takesLane(key)
 	t.owner = append(t.owner, f.index)
 }
 
@@ -192,7 +194,9 @@ func (t *gathering) Send(affinity uint32) {
 		f.expect = f.expect[:len(f.expect)-2]
 		f.readAhead(affinity)
 		f.call.Owner = f
-		if err := p.pipeline(f.node).SendKeys(&f.call, t.verb, f.line, affinity); err != nil {
+		if pl := f.lane(); pl == nil {
+			f.Fail(&f.call, nil, p.pipeline(f.node).Refuse())
+		} else if err := pl.SendKeys(&f.call, t.verb, f.line, affinity); err != nil {
 			f.Fail(&f.call, nil, err)
 		}
 	}
@@ -293,6 +297,9 @@ func (f *fragment) owes(sent []byte) bool {
 // end takes the last unit, which is no value.
 func (f *fragment) end(r *protocol.Response, raw []byte) {
 	t := f.of
+	if r.Last {
+		f.offLane()
+	}
 	switch {
 	case r.Status != protocol.StatusEnd: // the backend itself says that it cannot
 		f.drop()
@@ -315,6 +322,7 @@ func (f *fragment) end(r *protocol.Response, raw []byte) {
 
 // Fail takes a fragment that was not answered, or not wholly.
 func (f *fragment) Fail(_ *backend.Call, _ []byte, err *backend.Error) {
+	f.offLane()
 	f.drop()
 	f.pool.Figures.Failures++
 	f.pool.Figures.Told(f.of.verb, tally.Failed, f.nkeys)

@@ -38,6 +38,9 @@ func (p *Pool) observeValue(sent []byte, r *protocol.Response) {
 	if len(r.Value) > p.oversized.threshold {
 		p.sawWhole(p.keyOf(sent, r), len(r.Value), 1)
 	}
+	if len(r.Value) >= laneValue {
+		p.lanes.note(p.keyOf(sent, r), len(r.Value))
+	}
 	if p.detector == nil || len(r.Value) == 0 || p.detector.SkipValue(len(r.Value)) {
 		return
 	}

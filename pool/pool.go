@@ -32,6 +32,7 @@ type Pool struct {
 	runner    steps.Runner        // of requests that take several calls
 	replicas  *copies.Replicator  // nil: keys have no copies
 	splitter  *chunks.Splitter    // nil: values are not split
+	lanes     *lanes              // nil: values are split
 	detector  *hotkey.Detector    // nil: keys are not watched
 	building  []*fragment         // by backend: of the gathering under construction
 	gathered  uint64              // Gatherer.sent of the last gathering with a fragment here
@@ -78,6 +79,8 @@ func NewAfter(former *Pool, s *Shared, loop *epoll.Loop, seed uint64) *Pool {
 		p.runner.Purse = budget.NewPurse(s.Budget, loop)
 		use := chunks.Use{Rand: p.rand, Figures: &p.Figures.Split, Former: former.splitter}
 		p.splitter = chunks.New(&s.split, (*host)(p), &p.runner, s.Backends, use)
+	} else {
+		p.lanes = newLanes(s, former.lanes, p)
 	}
 	return p
 }
@@ -89,6 +92,8 @@ func (p *Pool) Close() {
 	}
 	if p.splitter != nil {
 		p.splitter.Close()
+	} else {
+		p.lanes.close()
 	}
 	p.runner.Purse.Close()
 	if p.replicas != nil {
@@ -105,9 +110,7 @@ func (p *Pool) Resume() { p.eachPipeline((*backend.Pipeline).Resume) }
 func (p *Pool) eachPipeline(fn func(*backend.Pipeline)) {
 	for i, pl := range p.Pipelines {
 		fn(pl)
-		if bulk := p.Bulk(i); bulk != nil {
-			fn(bulk)
-		}
+		fn(p.Bulk(i))
 	}
 }
 
@@ -142,14 +145,17 @@ type Exchange struct {
 	Cold, Lent, Heavy bool
 	// Alone keeps a get from sharing a fetch with others: its client has unanswered writes. Blunt has failures told as errors, whatever the
 	// pool's OnError says. Set them before the exchange is begun.
-	Alone, Blunt bool
+	// Sole says that its client has nothing else under way, but for what has Lane set: that goes to its backend on the conns for large values.
+	Alone, Blunt, Sole bool
+	Lane               bool
 	// Waits is set by Do: what the client asks later must not be begun before this exchange is finished.
 	Waits        bool
 	quiet, again bool // again: begun a second time
 	// Strays is set by Do: the read went to another backend than the key's own, and later requests must not overtake it.
 	Strays   bool
 	changes  bool  // copies of the key may become untrue
-	node     int32 // the key's backend, if changes is set
+	node     int32 // the key's backend, if changes is set, or expects
+	expects  int   // bytes of the answer that a lane was entered for; 0: none was
 	away     bool  // it was sent to a stand-in: spot is set
 	verb     protocol.Verb
 	op       tally.Op // timed: whose duration it is
@@ -225,10 +231,15 @@ func (p *Pool) begin(x *Exchange, req *protocol.Request, affinity uint32) {
 		x.Cold, x.spot = true, spot
 		err = p.leave(spot, req)
 	}
+	pl := p.pipeline(spot.Node)
+	if err == nil && !x.away {
+		pl, err = p.lane(x, req, spot.Node)
+	}
 	if err == nil {
-		err = p.pipeline(spot.Node).Send(&x.call, req, affinity)
+		err = pl.Send(&x.call, req, affinity)
 	}
 	if err != nil {
+		x.unsent()
 		x.ahead.Drop()
 		p.fail(x, req, err)
 	}
@@ -240,6 +251,9 @@ func (x *Exchange) Answer(c *backend.Call, r *protocol.Response, raw []byte) err
 	sent := c.Request()
 	if x.away && x.verb.IsWrite() {
 		x.spot.Arrived(x.pool.keyOf(sent, r), x.pool.loop.Now)
+	}
+	if x.expects > 0 {
+		x.offLane(r.Key, len(r.Value))
 	}
 	if x.changes && x.owes(sent, r, raw) {
 		return nil
@@ -287,6 +301,9 @@ func (x *Exchange) pass(status protocol.Status, line, raw []byte) {
 // Fail takes a request that was not answered.
 func (x *Exchange) Fail(_ *backend.Call, req []byte, err *backend.Error) {
 	p := x.pool
+	if x.expects > 0 {
+		x.offLane(nil, 0)
+	}
 	x.ahead.Drop()
 	if n, perr := protocol.ParseRequest(req, &p.request); perr != nil || n == 0 {
 		panic("pool: a request of our own does not parse: " + string(req))

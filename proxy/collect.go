@@ -141,9 +141,7 @@ func (w *worker) collect(to *Snapshot) {
 		p.AddCallers(t.Called)
 		for j, pl := range p.Pipelines {
 			t.Backends[j].Add(pl)
-			if bulk := p.Bulk(j); bulk != nil {
-				t.Backends[j].Add(bulk)
-			}
+			t.Backends[j].Add(p.Bulk(j))
 		}
 	}
 }

@@ -3,6 +3,7 @@ package proxy
 import (
 	"bytes"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"testing"
 	"time"
@@ -30,7 +31,8 @@ type crowd struct {
 	now     int64
 	clients []*crowdConn
 
-	perTurn int // bytes that a conn to a backend brings in a turn; 0: all
+	perTurn int        // bytes that a conn to a backend brings in a turn; 0: all
+	lazy    *rand.Rand // backends look at their conns at random; nil: they answer at once
 }
 
 // A crowdConn is one end of a conn, as the kernel has it: a client's or a backend's.
@@ -149,6 +151,9 @@ func (c *crowd) Wait(events []epoll.Event, _ time.Duration) (int, error) {
 			continue
 		}
 		e.taken = 0
+		if c.lazy != nil && e.server && c.lazy.IntN(3) == 0 {
+			e.serve(c.memory, nil, 1+c.lazy.IntN(3))
+		}
 		var ev epoll.Events
 		if len(e.input) > 0 {
 			ev |= epoll.In
@@ -202,7 +207,11 @@ func (c *crowd) Read(fd int, p []byte) (int, unix.Errno) {
 func (c *crowd) Write(fd int, p []byte) (int, unix.Errno) {
 	e := c.fds[fd]
 	if e.server {
-		e.serve(c.memory, p)
+		if c.lazy != nil {
+			e.asked = append(e.asked, p...)
+		} else {
+			e.serve(c.memory, p, 1<<30)
+		}
 		return len(p), 0
 	}
 	n := min(len(p), e.room)
@@ -214,10 +223,10 @@ func (c *crowd) Write(fd int, p []byte) (int, unix.Errno) {
 	return n, 0
 }
 
-// serve is a memcached that answers at once.
-func (e *crowdConn) serve(m *simnet.Memory, p []byte) {
+// serve is a memcached that answers at once, so many requests at most.
+func (e *crowdConn) serve(m *simnet.Memory, p []byte, most int) {
 	e.asked = append(e.asked, p...)
-	for {
+	for range most {
 		used, answer, ok := m.Serve(e.asked)
 		if !ok {
 			panic(fmt.Sprintf("a backend was sent %.100q", e.asked))

@@ -7,7 +7,7 @@ import (
 	"mcproxy/protocol"
 )
 
-// What a client pipelines takes effect in its order. Requests to one backend are in order on their conn. But a get may share a
+// What a client pipelines takes effect in its order. Requests to one backend are in order on their conn, large values aside (Exchange.Lane). But a get may share a
 // fetch that was asked before (Exchange.Alone, Exchange.Waits), a split value takes several calls, and a copy is read from another
 // backend (Exchange.Strays): then what comes later waits here.
 
@@ -53,6 +53,9 @@ func (s *session) overtakesKey(req *protocol.Request, key []byte) bool {
 	if s.unsure > 0 && s.doubted[h>>6&3]&bit != 0 {
 		return true
 	}
+	if s.laned > 0 && *word&bit != 0 { // a read that comes later must not find what is older
+		return true
+	}
 	if req.Verb.IsRead() {
 		*word |= bit
 	}
@@ -87,10 +90,13 @@ func (s *session) do(x *pool.Exchange, req *protocol.Request) {
 	p.Time(x, tally.OpOf(req.Verb))
 	p.Do(x, req, s.affinity)
 	s.starting = nil
-	if x.Waits {
+	if x.Waits && !x.Done {
 		s.waits++
 	}
-	if x.Strays {
+	if x.Lane {
+		s.laned++
+	}
+	if x.Strays && !x.Done {
 		if s.strays == 0 && !s.w.splits { // so that nobody keeps book otherwise
 			s.reading = [4]uint64{}
 		}
@@ -135,7 +141,10 @@ func (s *session) gather(req *protocol.Request) {
 	s.starting = x
 	g.Send(s.affinity)
 	s.starting = nil
-	if x.Strays {
+	if x.Lane {
+		s.laned++
+	}
+	if x.Strays && !x.Done {
 		s.strays++
 		s.reading = [4]uint64{^uint64(0), ^uint64(0), ^uint64(0), ^uint64(0)}
 	}

@@ -64,6 +64,7 @@ type session struct {
 	waits      int            // pending requests that later ones must not overtake
 	starting   *pool.Exchange // the one that its pool is beginning; not among waits yet
 	reads      int            // pending requests that read
+	laned      int            // pending requests that are on conns for large values
 	strays     int            // of them: those that went elsewhere than to their keys' own backends
 	reading    [4]uint64      // a bit for each hash that a pending read's key has, where values may be split
 	unsure     int            // pending requests that may be begun a second time
@@ -371,6 +372,7 @@ func (s *session) exchange() *pool.Exchange {
 		s.tail.Next = x
 	}
 	s.tail = x
+	x.Sole = s.pending == s.laned
 	s.pending++
 	return x
 }
@@ -456,6 +458,9 @@ func (s *session) pop() {
 	}
 	s.pending--
 	s.w.counts.inFlight--
+	if x.Lane && s.starting != x {
+		s.laned--
+	}
 	if x.Lent {
 		s.returned(x)
 	}

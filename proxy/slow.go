@@ -51,9 +51,7 @@ func (w *worker) takeSlow() []slowCalls {
 	for _, p := range w.pools {
 		for i, pl := range p.Pipelines {
 			calls := pl.TakeSlow()
-			if bulk := p.Bulk(i); bulk != nil {
-				calls = append(calls, bulk.TakeSlow()...)
-			}
+			calls = append(calls, p.Bulk(i).TakeSlow()...)
 			if len(calls) > 0 {
 				taken = append(taken, slowCalls{p.Shared, pl.Backend.Name, calls})
 			}

@@ -19,6 +19,9 @@ const (
 	slowAllowance = 64 << 20  // what the process may take beside it: its garbage, and 64 KiB a client
 )
 
+// slowAsked is how often each asks for a whole value: the kernel takes more than one into its own buffers (tcp_wmem).
+const slowAsked = 4
+
 // heldSlack is what the proxy's limit may be passed by: 64 KiB for each worker, of which there are no more than 16 here.
 const heldSlack = 1 << 20
 
@@ -52,7 +55,11 @@ enabled = %v
 	var slow *slowCrowd
 	var most int64
 	others.compare(t, 8, func() {
-		slow = newSlowCrowd(t, r.endpoint)
+		ask := "get large\r\n"
+		if !split {
+			ask = strings.Repeat(ask, slowAsked)
+		}
+		slow = newSlowCrowd(t, r.endpoint, ask)
 		r.awaitRest(t)
 		time.Sleep(time.Duration(*slowSecondFlag) * time.Second) // how long is all the same to what is judged
 	}, func() {
@@ -102,7 +109,7 @@ type slowCrowd struct {
 }
 
 // newSlowCrowd has them all ask.
-func newSlowCrowd(t *testing.T, ep endpoint) *slowCrowd {
+func newSlowCrowd(t *testing.T, ep endpoint, ask string) *slowCrowd {
 	t.Helper()
 	s := &slowCrowd{stop: make(chan struct{})}
 	for range slowCount {
@@ -113,7 +120,7 @@ func newSlowCrowd(t *testing.T, ep endpoint) *slowCrowd {
 		if err := conn.Conn.(*net.TCPConn).SetReadBuffer(4096); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := conn.Write([]byte("get large\r\n")); err != nil {
+		if _, err := conn.Write([]byte(ask)); err != nil {
 			t.Fatal(err)
 		}
 		s.conns = append(s.conns, conn)
