@@ -55,7 +55,7 @@ func clientFamilies() []family {
 			"(the value does not end where it should); too_large (over max_value); out_of_memory (no room in the budget in time); stream (the connection could not go on); unauthenticated (no login yet); login (a wrong one); forbidden (the listener permits no such command or key); overloaded (a limit was reached).",
 			"kind", func(c *proxy.ClientFigures) map[string]uint64 { return c.Errors }),
 		by("mcproxy_client_overloaded_total", "Requests that were answered with SERVER_ERROR overloaded because of a key of [limits], by limit: values (a value of a client, "+
-			"over bytes); answers (an answer that would have had to wait for its client, over bytes); requests.",
+			"over bytes); answers (an answer that would have had to wait for its client, over bytes); requests; address (rate); prefix (rate in [[limits.prefixes]]).",
 			"limit", func(c *proxy.ClientFigures) map[string]uint64 { return c.OverLimit }),
 		whole("mcproxy_held_bytes", "Bytes held for values that are not split and for answers that clients have not read, as far as they are many. A worker that serves small values "+
 			"alone tells of none.", func(m *proxy.MeterFigures) int64 { return m.Bytes }),

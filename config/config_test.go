@@ -96,7 +96,11 @@ func TestParseEveryKey(t *testing.T) {
 			SlowRate:      3,
 			JournalDir:    "/srv/mcproxy",
 			StatsInterval: time.Minute,
-			Limits:        limits.Config{Bytes: 96 << 20, Requests: 5001, ClientRequests: 100, ClientBytes: 256 << 10},
+			Limits: limits.Config{
+				Bytes: 96 << 20, Requests: 5001, ClientRequests: 100, ClientBytes: 256 << 10,
+				Each:     limits.Rate{PerSecond: 2000, Burst: 300},
+				Prefixes: []limits.PrefixRate{{Prefix: "tokens/", Rate: limits.Rate{PerSecond: 500, Burst: 50}}},
+			},
 			Pools: []pool.Config{
 				{
 					Name: "main",

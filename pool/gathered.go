@@ -16,7 +16,7 @@ const gatheredOverLimit = "SERVER_ERROR overloaded\r\n"
 func (t *gathering) count() bool {
 	d := t.g.Dial
 	more := t.size - t.counted
-	if d.Over(more) {
+	if d.Refuses(more, t.g.loop.Now) {
 		if string(t.refusal) != gatheredOverLimit {
 			t.refusal = append(t.refusal[:0], gatheredOverLimit...)
 			t.g.Shed++

@@ -219,14 +219,14 @@ type guardian struct{ w *worker }
 // Expire is epoll.Timer's.
 func (g guardian) Expire(now int64) (next int64) {
 	w := g.w
-	crowded, over := w.srv.budget.Crowded(), w.dial.Over(heavy)
+	crowded, refused := w.srv.budget.Crowded(), w.dial.Refused() > now-2*stallCheck
 	for i := len(w.sessions) - 1; i >= 0; i-- {
 		s := w.sessions[i]
 		heavy := s.weight > 0 || s.coming > 0
 		if !heavy && !s.holds() {
 			continue
 		}
-		if (crowded && s.holds() || over && heavy) && now-s.moved > int64(w.tables.cfg.AssemblyStall) {
+		if (crowded && s.holds() || refused && heavy) && now-s.moved > int64(w.tables.cfg.AssemblyStall) {
 			s.why = byStall
 			s.close()
 			continue

@@ -6,12 +6,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
-	"time"
 
 	"mcproxy/hotkey"
 	"mcproxy/pool"
 	"mcproxy/protocol"
+	"mcproxy/proxy/figures"
 	"mcproxy/split"
 )
 
@@ -24,23 +23,13 @@ type KeyReport struct {
 	Failure   string
 }
 
-// An Item is what a backend tells of an item without its value. What it does not tell is negative, but for the TTL.
-type Item struct {
-	Found      bool
-	ValueBytes int64
-	Flags      int64
-	TTL        time.Duration // < 0: it does not expire
-	Idle       time.Duration // since it was last read
-	Fetched    bool          // it was read since it was stored
-}
-
-// lookupFlags ask for size, flags, lifetime, last access and whether it was read; u: without counting as a use.
-const lookupFlags = "s f t l h u"
+// An Item is what a backend tells of an item without its value.
+type Item = figures.Item
 
 // Lookup finds out about a key of 1..250 bytes, as a request of a client would: in the pool's time, and through the splitting of
 // values. It gives ctx's error when that is done first.
 func (s *Server) Lookup(ctx context.Context, key []byte) (*KeyReport, error) {
-	line := append(append([]byte("mg "), key...), " "+lookupFlags+"\r\n"...)
+	line := append(append([]byte("mg "), key...), " "+figures.LookupFlags+"\r\n"...)
 	var req protocol.Request
 	if n, err := protocol.ParseRequest(line, &req); err != nil || n != len(line) || !bytes.Equal(req.Key, key) {
 		return nil, errors.New("no key is like that: it has 1 to 250 bytes, and no blank, line end or control character")
@@ -77,7 +66,7 @@ func (s *Server) Lookup(ctx context.Context, key []byte) (*KeyReport, error) {
 	}
 	select {
 	case raw := <-q.answer:
-		report.Item, report.Failure = itemOf(raw)
+		report.Item, report.Failure = figures.ItemOf(raw)
 	case <-ctx.Done():
 		return nil, fmt.Errorf("lookup: %w", ctx.Err())
 	}
@@ -93,39 +82,3 @@ type inquiry struct {
 
 // Finish is pool.Requester's.
 func (q *inquiry) Finish(_ *pool.Exchange, answer []byte) { q.answer <- bytes.Clone(answer) }
-
-// itemOf reads the answer to a meta get with lookupFlags, or says what it is instead.
-func itemOf(raw []byte) (*Item, string) {
-	var r protocol.Response
-	line := string(bytes.TrimRight(raw, "\r\n"))
-	if n, err := protocol.ParseResponse(raw, protocol.ShapeMeta, &r); err != nil || n == 0 {
-		return nil, "an answer that is none: " + strconv.Quote(line)
-	}
-	switch r.Status {
-	case protocol.StatusMiss:
-		return &Item{ValueBytes: -1, Flags: -1, Idle: -1}, ""
-	case protocol.StatusOK, protocol.StatusHit:
-	default:
-		return nil, line
-	}
-	item := &Item{Found: true, ValueBytes: -1, Flags: -1, Idle: -1, TTL: -1}
-	for _, field := range bytes.Fields(raw)[1:] {
-		n, err := strconv.ParseInt(string(field[1:]), 10, 64)
-		if err != nil {
-			continue
-		}
-		switch field[0] {
-		case 's':
-			item.ValueBytes = n
-		case 'f':
-			item.Flags = n
-		case 't':
-			item.TTL = time.Duration(n) * time.Second
-		case 'l':
-			item.Idle = time.Duration(n) * time.Second
-		case 'h':
-			item.Fetched = n == 1
-		}
-	}
-	return item, ""
-}

@@ -25,22 +25,29 @@ func (s *session) affordWhole(req *protocol.Request) afford {
 	if req.ValueLen < heavy {
 		return now
 	}
-	if s.w.dial.Over(req.ValueLen) {
-		s.w.guard()
+	if s.w.dial.Refuses(req.ValueLen, s.w.loop.Now) {
 		return tooHeavy
 	}
 	s.coming = req.ValueLen
 	s.w.dial.Add(s.coming)
+	s.w.guard()
 	return now
 }
 
 // restrain refuses a request that is over a limit, and gives how many bytes of its line were dealt with; 0: it may be begun.
 func (s *session) restrain(req *protocol.Request, n int) (used int) {
-	if s.w.counts.inFlight < s.w.most || len(req.Key) == 0 {
-		return 0
+	if s.w.counts.inFlight >= s.w.most && len(req.Key) > 0 {
+		s.refuseRequest(req, limits.Requests)
+		return n
 	}
-	s.refuseRequest(req, limits.Requests)
-	return n
+	if r := s.w.tables.rates; r != nil && !s.admitted {
+		if why, refused := r.Refuses(&s.visitor, s.peer, req, s.w.loop.Now); refused {
+			s.refuseRequest(req, why)
+			return n
+		}
+		s.admitted = true
+	}
+	return 0
 }
 
 // refuseRequest answers a request that a limit does not allow. It changes nothing.
@@ -48,6 +55,7 @@ func (s *session) refuseRequest(req *protocol.Request, why limits.Limit) {
 	s.w.counts.errors[overloaded]++
 	s.w.counts.overLimit[why]++
 	s.dropClaim() // it was let through when its value began to come
+	s.admitted = false
 	answer := limits.Overloaded
 	if req.NoReply && !req.Verb.IsMeta() {
 		answer = ""
@@ -79,6 +87,10 @@ func (s *session) weigh() {
 	}
 	if weight != s.weight && !s.closed {
 		s.w.dial.Add(weight - s.weight)
+		if s.weight == 0 {
+			s.moved = s.w.loop.Now
+			s.w.guard()
+		}
 		s.weight = weight
 	}
 }
@@ -98,18 +110,15 @@ func (s *session) lighten() {
 	if s.busy {
 		s.w.busy--
 	}
+	s.visitor.Leave(s.peer, s.w.loop.Now)
 }
 
 // bearable gives an answer, or an error in its stead if it would be too much. It is called when much waits for the client with it.
 func (s *session) bearable(x *pool.Exchange, answer []byte) []byte {
-	if len(answer) <= shortAnswer || keeps(x, answer) {
-		return answer
-	}
-	if s.weigh(); !s.w.dial.Over(len(answer)) { // what came in this turn was not counted yet
+	if len(answer) <= shortAnswer || keeps(x, answer) || !s.w.dial.Refuses(len(answer), s.w.loop.Now) {
 		return answer
 	}
 	s.w.counts.overLimit[limits.Answers]++
-	s.w.guard()
 	return []byte(limits.Overloaded)
 }
 

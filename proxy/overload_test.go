@@ -4,15 +4,24 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
+	"mcproxy/pool"
 	"mcproxy/proxy/limits"
 )
 
 // TestSlowClientsAreBounded has many clients ask for values that they do not read. What is held for them stays below the limit; who is
 // over it gets an error instead of the value; and somebody who wants little is served as ever.
 func TestSlowClientsAreBounded(t *testing.T) {
+	t.Run("alone", func(t *testing.T) { slowClients(t, pool.CoalesceOff) })
+	t.Run("sharing", func(t *testing.T) { slowClients(t, pool.CoalesceAll) }) // one answer for all of them
+}
+
+func slowClients(t *testing.T, coalesce pool.Coalesce) {
 	const clients, size, limit = 200, 200_000, 4 << 20
-	c := newCrowd(t, only(limits.Config{Bytes: limit}), clients)
+	cfg := only(limits.Config{Bytes: limit})
+	cfg.Pools = []pool.Config{{Name: "main", Backends: []pool.BackendConfig{{Network: "tcp", Address: "127.0.0.1:1"}}, Coalesce: coalesce}}
+	c := newCrowd(t, cfg, clients)
 	large, small := c.store("large", size), c.store("small", 3)
 	for _, e := range c.clients {
 		e.room = 0
@@ -57,6 +66,43 @@ func TestSlowClientsAreBounded(t *testing.T) {
 	if left := c.metered(); left != 0 {
 		t.Errorf("%d bytes are counted when all are gone", left)
 	}
+}
+
+// TestStalledClientsGoWhenOthersAreRefused has clients hold all that may be held. Those that read nothing are disconnected when others have been
+// refused; one that reads, however slowly, stays, and nobody goes while there is room.
+func TestStalledClientsGoWhenOthersAreRefused(t *testing.T) {
+	const clients, size, limit = 10, 200_000, 10 << 18 // as large as their buffers
+	c := newCrowd(t, only(limits.Config{Bytes: limit}), clients)
+	large := c.store("large", size)
+	for _, e := range c.clients {
+		e.room = 0
+		e.sends("get large\r\n")
+	}
+	pass := func(d time.Duration) {
+		c.now += int64(d)
+		c.clients[0].room = 1
+		c.turns(5)
+	}
+	c.turns(10)
+	for range 60 {
+		pass(time.Second)
+	}
+	if n, refused := len(c.w.sessions), c.w.counts.overLimit[limits.Answers]; n != clients || refused > 0 {
+		t.Fatalf("%d of %d clients are there, %d were refused", n, clients, refused)
+	}
+	other := c.join()
+	other.sends("get large\r\n")
+	c.until(10, func() bool { return string(other.got) == limits.Overloaded })
+	for range 3 { // it has no better luck
+		other.sends("get large\r\n")
+		pass(time.Second)
+	}
+	if closed := c.w.counts.closed[byStall]; closed != clients-1 || c.clients[0].gone {
+		t.Errorf("%d clients were disconnected, want %d; the one that reads is gone: %v", closed, clients-1, c.clients[0].gone)
+	}
+	other.got = nil
+	other.sends("get large\r\n")
+	c.until(10, func() bool { return string(other.got) == large })
 }
 
 // TestManySmallAnswersAreBounded has clients pipeline requests for small values that they do not read.
@@ -228,4 +274,43 @@ func TestDeepPipelinesShare(t *testing.T) {
 			c.until(10_000, func() bool { return answered() == greedy*deep })
 		})
 	}
+}
+
+// TestRates has two clients of one address ask more than it may. What is refused is not done, and a request counts once, in however many pieces
+// it comes. A reload changes the rates.
+func TestRates(t *testing.T) {
+	c := newCrowd(t, only(limits.Config{
+		Each: limits.Rate{PerSecond: 1, Burst: 4}, Prefixes: []limits.PrefixRate{{Prefix: "p/", Rate: limits.Rate{PerSecond: 1, Burst: 1}}},
+	}), 2)
+	one, other := c.clients[0], c.clients[1]
+	expect := func(e *crowdConn, request, want string) {
+		t.Helper()
+		e.got = nil
+		e.sends(request)
+		c.turns(6)
+		if string(e.got) != want {
+			t.Errorf("%q: got %q, want %q", request, e.got, want)
+		}
+	}
+	expect(one, "set a 0 0 10\r\n123", "")
+	expect(one, "45", "")
+	expect(one, "67890\r\n", "STORED\r\n")
+	expect(one, "get a\r\n", "VALUE a 0 10\r\n1234567890\r\nEND\r\n")
+	expect(other, "get p/a\r\nget p/a\r\nmn\r\n", "END\r\n"+limits.Overloaded+"MN\r\n")
+	expect(other, "set a 0 0 3\r\nnew\r\nset a 0 0 3 noreply\r\nnew\r\nms a 3 q\r\nnew\r\ndelete a\r\nversion\r\n",
+		strings.Repeat(limits.Overloaded, 3)+"VERSION 1.6.18\r\n")
+	if _, now, _ := c.memory.Serve([]byte("get a\r\n")); string(now) != "VALUE a 0 10\r\n1234567890\r\nEND\r\n" {
+		t.Errorf("the item is %q: what was refused has changed it", now)
+	}
+	if a, p := c.w.counts.overLimit[limits.Address], c.w.counts.overLimit[limits.Prefix]; a != 4 || p != 1 {
+		t.Errorf("%d requests are counted as over the address's rate, want 4, and %d over the prefix's, want 1", a, p)
+	}
+	cfg := c.w.tables.cfg
+	cfg.Limits.Each, cfg.Limits.Prefixes = limits.Rate{}, nil
+	free, err := c.srv.newTables(c.w.tables, cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.w.use(free, c.w.views(free))
+	expect(other, strings.Repeat("get p/a\r\n", 10), strings.Repeat("END\r\n", 10))
 }

@@ -41,6 +41,7 @@ func (s *session) reject(err error) {
 // badChunk answers a request whose value does not end where it should.
 func (s *session) badChunk(req *protocol.Request) {
 	s.w.counts.errors[badChunk]++
+	s.admitted = false
 	if !req.NoReply || req.Verb.IsMeta() {
 		s.answer(protocol.BadDataChunk)
 	}
@@ -91,6 +92,7 @@ func (s *session) judge(req *protocol.Request, data []byte, n int) (used int, en
 // the error, and a set takes the old value away (memcached.c: "avoid stale data persisting in cache").
 func (s *session) refuseValue(req *protocol.Request, why clientError) {
 	s.w.counts.errors[why]++
+	s.admitted = false
 	answer := protocol.TooLarge
 	switch why {
 	case outOfMemory:
@@ -107,6 +109,17 @@ func (s *session) refuseValue(req *protocol.Request, why clientError) {
 	if req.Verb == protocol.Set || req.Verb == protocol.MetaSet && (req.Mode == 0 || req.Mode == 'S' || req.Mode == 's') {
 		s.after.unlink = bytes.Clone(req.Key)
 	}
+}
+
+// answer answers a request without a backend, in its turn.
+func (s *session) answer(text string) {
+	if s.head == nil {
+		b := &s.w.loop.Buffers
+		s.out = append(b.Grow(s.out, len(text)), text...)
+		s.wake()
+		return
+	}
+	s.Finish(s.exchange(), []byte(text))
 }
 
 // refuse answers a request whose data block has gone by.

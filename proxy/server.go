@@ -22,6 +22,7 @@ import (
 	"mcproxy/internal/secrets"
 	"mcproxy/internal/tally"
 	"mcproxy/internal/tlsrelay"
+	"mcproxy/proxy/limits"
 	"mcproxy/proxy/porch"
 )
 
@@ -33,6 +34,7 @@ type Server struct {
 	clock    *epoll.Clock
 	workers  []*worker
 	budget   *budget.Budget
+	buckets  limits.Buckets
 	ledger   *backend.Ledger
 	house    *porch.House
 	guests   *tlsrelay.Group // of clients' conns

@@ -11,6 +11,7 @@ import (
 	"mcproxy/pool"
 	"mcproxy/protocol"
 	"mcproxy/proxy/door"
+	"mcproxy/proxy/limits"
 	"mcproxy/proxy/porch"
 )
 
@@ -51,8 +52,10 @@ type session struct {
 	claim      *claimed // of the value that is coming, if it is large; nil: there is none
 	moved      int64    // Loop time when bytes came or, of what is heavy, went
 	coming     int      // bytes of the value that is coming, if it is heavy and has no claim
-	weight     int      // bytes of in and out that count against limits.Config.Bytes
-	written    int      // bytes of head's large answer that have left
+	visitor    limits.Visitor
+	admitted   bool // the request that in begins with is within the rates; the rest of it is not there, or it must wait
+	weight     int  // bytes of in and out that count against limits.Config.Bytes
+	written    int  // bytes of head's large answer that have left
 
 	head, tail *pool.Exchange // requests without their answer sent, oldest first
 	pending    int            // how many
@@ -221,7 +224,7 @@ func (s *session) consume(data []byte) (used int) {
 			}
 			return used
 		}
-		if s.gate != nil || s.w.counts.inFlight >= s.w.most {
+		if s.gate != nil || s.w.tables.rates != nil || s.w.counts.inFlight >= s.w.most {
 			took, end := s.judge(req, data[used:], n)
 			if used += took; end {
 				return used
@@ -289,6 +292,7 @@ func (s *session) hangUp(why closing) {
 
 // begin starts one request.
 func (s *session) begin(req *protocol.Request) {
+	s.admitted = false
 	switch req.Verb {
 	case protocol.Refused:
 		s.w.counts.errors[refusedLine]++
@@ -377,17 +381,6 @@ func (s *session) exchange() *pool.Exchange {
 	return x
 }
 
-// answer answers a request without a backend, in its turn.
-func (s *session) answer(text string) {
-	if s.head == nil {
-		b := &s.w.loop.Buffers
-		s.out = append(b.Grow(s.out, len(text)), text...)
-		s.wake()
-		return
-	}
-	s.Finish(s.exchange(), []byte(text))
-}
-
 // Finish takes an answer: out with it if it is its turn, else it waits for the older ones.
 func (s *session) Finish(x *pool.Exchange, answer []byte) {
 	x.Timed()
@@ -420,7 +413,8 @@ func (s *session) finish(x *pool.Exchange, answer []byte) {
 		s.unsure--
 	}
 	s.usual += (len(answer) - s.usual) / 4
-	if len(s.out)-s.sent+s.held+len(answer) > heavy {
+	much := len(s.out)-s.sent+s.held+len(answer) > heavy
+	if much {
 		answer = s.bearable(x, answer)
 	}
 	if s.head == x && !keeps(x, answer) {
@@ -428,11 +422,14 @@ func (s *session) finish(x *pool.Exchange, answer []byte) {
 		s.pop()
 		s.replyHeld()
 		s.wake()
-		return
+	} else {
+		s.hold(x, answer)
+		if s.head == x {
+			s.wake()
+		}
 	}
-	s.hold(x, answer)
-	if s.head == x {
-		s.wake()
+	if much { // at once: many may get the same answer in this turn
+		s.weigh()
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"mcproxy/backend"
 	"mcproxy/pool"
 	"mcproxy/proxy/door"
+	"mcproxy/proxy/limits"
 	"mcproxy/proxy/porch"
 	"mcproxy/proxy/route"
 )
@@ -22,6 +23,7 @@ type tables struct {
 	pools     []*pool.Shared
 	rings     []ringFacts // of pools
 	routes    *route.Table
+	rates     *limits.Rates      // nil: clients may ask as often as they like
 	acceptors porch.Row          // by cfg.Listeners
 	doors     []*door.Door       // of the acceptors, when t is in force
 	watchers  []*watcher         // of the pools whose keys are watched
@@ -40,6 +42,7 @@ func (s *Server) newTables(former *tables, cfg Config) (*tables, error) {
 	}
 	t := &tables{cfg: cfg, settled: make(chan struct{})}
 	var err error
+	t.rates = limits.NewRates(&cfg.Limits, &s.buckets)
 	if t.routes, err = route.NewTable(cfg.routing()); err != nil {
 		return nil, err
 	}

@@ -139,7 +139,7 @@ var house = []archtest.Row{
 		Never: append([]string{"os", "context"}, dataPath...),
 	},
 	// How much clients may have under way, and how often they may ask. Package proxy would be over its size with it.
-	{Package: "proxy/limits", Never: append([]string{"os", "context"}, dataPath...)},
+	{Package: "proxy/limits", May: []string{"protocol"}, Never: append([]string{"os", "context"}, dataPath...)},
 	// Listeners, workers, client sessions, routes, snapshots of figures. It sees backends through their pool, and package
 	// backend for its figures and options alone.
 	{

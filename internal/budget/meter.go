@@ -7,6 +7,8 @@ import "sync/atomic"
 type Meter struct {
 	limit, bytes, peak atomic.Int64
 
+	refused atomic.Int64 // Loop time when somebody was refused last
+
 	filling chan<- struct{} // Budget's
 }
 
@@ -71,3 +73,15 @@ func (d *Dial) Add(n int) {
 func (d *Dial) Over(n int) bool {
 	return d != nil && d.meter.bytes.Load()+d.own+int64(n) > d.meter.limit.Load()
 }
+
+// Refuses says whether n bytes more would be over the limit, and notes it.
+func (d *Dial) Refuses(n int, now int64) bool {
+	if !d.Over(n) {
+		return false
+	}
+	d.meter.refused.Store(now)
+	return true
+}
+
+// Refused is the Loop time when a loop was refused something last; 0: never.
+func (d *Dial) Refused() int64 { return d.meter.refused.Load() }

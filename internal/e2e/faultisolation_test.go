@@ -14,12 +14,15 @@ import (
 	"mcproxy/internal/memcachedtest"
 )
 
-// A load is clients that ask one after another, each waiting for its answer, and wait for a while between requests if so told.
+// A load is clients that ask one after another, each waiting for its answer. With rate they ask at fixed times, however long answers take:
+// a request that is late for the answer before it has waited since its time. That rate is far below what the proxy can do, so that
+// what is measured is the proxy's and not the machine's.
 type load struct {
 	findings
 	ep      endpoint
 	request func(rng *rand.Rand) (request, want string) // want "": any answer but none
 	pause   time.Duration
+	rate    int // requests a second of all clients together; 0: as they can
 
 	longest time.Duration // from a request to its answer at most, less what the machine took; guarded by mu
 }
@@ -50,8 +53,8 @@ func (l *load) run(clients int, window time.Duration) spell {
 				defer l.mu.Unlock()
 				l.longest = max(l.longest, longest)
 			}()
-			for time.Since(start) < window {
-				began := time.Now()
+			for n := 0; time.Since(start) < window; n++ {
+				began := l.turn(start, i+n*clients)
 				if err := l.ask(conn, rng); err != nil {
 					l.add("%v", err)
 					return
@@ -71,6 +74,19 @@ func (l *load) run(clients int, window time.Duration) spell {
 	}
 	slices.Sort(all)
 	return spell{float64(len(all)) / took.Seconds(), all[len(all)*99/100]}
+}
+
+// turn waits for the time of the n-th request of all clients, and gives the time from which it waits for its answer.
+func (l *load) turn(start time.Time, n int) time.Time {
+	if l.rate == 0 {
+		return time.Now()
+	}
+	due := start.Add(time.Duration(n) * time.Second / time.Duration(l.rate))
+	if early := time.Until(due); early > 0 {
+		time.Sleep(early)
+		return time.Now()
+	}
+	return due
 }
 
 // ask sends a request and takes its answer, which ends with the line END or is one line.
@@ -120,13 +136,22 @@ func (l *load) compare(t *testing.T, clients int, begin, end func()) {
 		p99s = append(p99s, [2]float64{float64(without.p99), float64(with.p99)})
 		t.Logf("without: %.0f/s, p99 %v; with: %.0f/s, p99 %v", without.rate, without.p99, with.rate, with.p99)
 	}
-	t.Logf("median of %d pairs, with / without: rate %.3f, p99 %.3f", *pairsFlag, ratio(rates), ratio(p99s))
+	rate, p99 := ratio(rates), ratio(p99s)
+	t.Logf("median of %d pairs, with / without: rate %.3f, p99 %.3f", *pairsFlag, rate, p99)
+	if *pairsFlag >= judgedPairs && rate < 0.95 {
+		t.Errorf("the rate is %.3f of what it is without the fault, less than 0.95", rate)
+	}
 }
+
+// judgedPairs is how many pairs of windows it takes until the median of their rates is judged. Percentiles of times are told: a machine
+// with other things to do has them differ by more than any fault makes.
+const judgedPairs = 6
 
 const isolationTimeout = time.Second // of a request; long, so that no hunger of the machine's is taken for a failure
 
 // oneOfEight stops one of eight backends, again and again, and looks at the keys of the other seven: their clients are answered, and
-// wait for no deadline, though the same proxy has clients who ask for the stopped one's keys. How fast they are is told and not judged.
+// wait for no deadline, though the same proxy has clients who ask for the stopped one's keys. How fast they are is told, and judged only where
+// there are enough windows for that.
 func oneOfEight(t *testing.T, binary string) {
 	var servers []*memcachedtest.Server
 	var list []string
@@ -152,7 +177,7 @@ func oneOfEight(t *testing.T, binary string) {
 	if len(stopped) == 0 {
 		t.Fatal("b7 has no keys")
 	}
-	well := &load{ep: r.endpoint, request: func(rng *rand.Rand) (string, string) {
+	well := &load{ep: r.endpoint, rate: *rateFlag, request: func(rng *rand.Rand) (string, string) {
 		key := others[rng.IntN(len(others))]
 		if rng.IntN(10) == 0 {
 			return fmt.Sprintf("set %s 0 0 %d\r\n%s\r\n", key, len(key), key), "STORED\r\n"

@@ -19,6 +19,7 @@ var (
 	faultTimeFlag  = flag.Duration("fault-time", 3*time.Second, "of TestFaults: how long the link to a backend is broken in one way after another")
 	pairsFlag      = flag.Int("fault-pairs", 1, "of TestFaults: how often loads with and without a fault are compared")
 	windowFlag     = flag.Duration("fault-window", 1500*time.Millisecond, "of TestFaults: how long each of those loads lasts")
+	rateFlag       = flag.Int("fault-rate", 1000, "of TestFaults: requests a second of each of those loads")
 	slowSecondFlag = flag.Int("slow-seconds", 1, "of TestFaults: how long 1,000 clients read a byte a second")
 	visitsFlag     = flag.Int("visits", 20_000, "of TestFaults: clients that come and go")
 	streamsFlag    = flag.Int("streams", 20_000, "of TestFaults: random streams, half of them from clients and half from backends")

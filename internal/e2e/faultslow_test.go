@@ -48,7 +48,7 @@ enabled = %v
 `, slowAssembly, slowAssembly, startMemcached(t).Addr(), startMemcached(t).Addr(), split))
 	conn := r.dial(t)
 	conn.ask(t, fmt.Sprintf("set large 0 0 %d\r\n%s\r\nset small 0 0 3\r\nabc\r\n", slowValue, strings.Repeat("x", slowValue)), "STORED\r\nSTORED\r\n")
-	others := &load{ep: r.endpoint, request: func(*rand.Rand) (string, string) {
+	others := &load{ep: r.endpoint, rate: *rateFlag, request: func(*rand.Rand) (string, string) {
 		return "get small\r\n", "VALUE small 0 3\r\nabc\r\nEND\r\n"
 	}}
 	idle := settledRSS(t, r.pid, 0)

@@ -30,7 +30,7 @@ type Clients struct {
 
 	Errors map[string]uint64 // Refused by kind: "line", "data_chunk", "too_large", "out_of_memory", "stream",
 	// "unauthenticated", "login", "forbidden", "overloaded"
-	OverLimit map[string]uint64 // what a limit refused, by limit: "values", "answers", "requests"
+	OverLimit map[string]uint64 // what a limit refused, by limit: "values", "answers", "requests", "address", "prefix"
 	ClosedBy  map[string]uint64 // Closed by reason: "client", "quit", "binary", "garbage", "stalled", "drain", "tls", "guesses"
 	Widths    tally.Histogram   // keys of the retrievals with several
 	Listeners []porch.Figures   // in the order of Config.Listeners

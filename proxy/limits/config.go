@@ -17,6 +17,9 @@ type Config struct {
 	// them; 1 MiB. What is over either is not read from the conn until there is room.
 	ClientRequests int
 	ClientBytes    int
+
+	Each     Rate         // of each client address
+	Prefixes []PrefixRate // no two with the same prefix
 }
 
 // WithDefaults gives c with its zero fields set.
@@ -36,7 +39,11 @@ const (
 	Values   Limit = iota // Config.Bytes, at a value that a client announced
 	Answers               // the same, at an answer. A gat may have changed the item's lifetime
 	Requests              // Config.Requests
+	Address               // Config.Each
+	Prefix                // Config.Prefixes
 	Count                 // how many there are
 )
 
-func (l Limit) String() string { return [...]string{"values", "answers", "requests"}[l] }
+func (l Limit) String() string {
+	return [...]string{"values", "answers", "requests", "address", "prefix"}[l]
+}
