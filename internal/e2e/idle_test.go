@@ -16,6 +16,7 @@ import (
 const (
 	idleClients = 10_000
 	idleBudget  = 10 << 20 // bytes of resident memory for all of them
+	askedBudget = 12 << 20 // likewise when each has asked once: with what the garbage collector has had no reason to look for yet
 )
 
 // TestIdleMemory measures what 10,000 idle clients cost the real program, over its resident memory without them: clients
@@ -46,11 +47,11 @@ func TestIdleMemory(t *testing.T) {
 			}
 		}
 	}
-	asked := settledRSS(t, pid, idle+idleBudget)
+	asked := settledRSS(t, pid, idle+askedBudget)
 	t.Logf("resident memory: %d KiB idle; %d idle clients cost %d KiB (%d bytes each), after a request of each %d KiB (%d bytes each)", idle>>10,
 		idleClients, (silent-idle)>>10, (silent-idle)/idleClients, (asked-idle)>>10, (asked-idle)/idleClients)
-	if silent-idle > idleBudget || asked-idle > idleBudget {
-		t.Errorf("%d idle clients cost %d KiB, and %d KiB after a request of each; the budget is %d KiB", idleClients, (silent-idle)>>10, (asked-idle)>>10, idleBudget>>10)
+	if silent-idle > idleBudget || asked-idle > askedBudget {
+		t.Errorf("%d idle clients cost %d KiB, and %d KiB after a request of each; the budgets are %d and %d KiB", idleClients, (silent-idle)>>10, (asked-idle)>>10, idleBudget>>10, askedBudget>>10)
 	}
 }
 
