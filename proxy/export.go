@@ -47,6 +47,7 @@ func (s *session) export(t *tables) handover.Session {
 		if x := s.head; x.Cold && x.Kept != nil {
 			s.reply(x.Kept.Bytes[s.written:])
 			s.held -= len(x.Kept.Bytes)
+			s.large -= len(x.Kept.Bytes)
 			s.written = 0
 			s.pop()
 		}

@@ -24,7 +24,7 @@ type part struct {
 }
 
 func parts() []part {
-	all := []part{{"answers", testAnswers}, {"gets", testGets}, {"values", testValues}, {"idle", testIdle}, {"paused", testPaused}, {"killed", testKilled}}
+	all := []part{{"answers", testAnswers}, {"gets", testGets}, {"values", testValues}, {"idle", testIdle}, {"upgraded", testUpgraded}, {"paused", testPaused}, {"killed", testKilled}}
 	if *full {
 		for mode, name := range []string{hangs: "hangs", garbles: "garbles", cutsOff: "cuts off"} {
 			if name != "" {

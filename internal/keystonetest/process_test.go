@@ -16,6 +16,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Bounds of what programs may take on a busy machine.
@@ -31,8 +33,9 @@ type process struct {
 	name    string
 	logName string
 
-	mu     sync.Mutex // guards what follows, and is held while the process changes
-	cmd    *exec.Cmd  // nil: not running
+	mu     sync.Mutex  // guards what follows, and is held while the process changes
+	main   *os.Process // nil: not running
+	group  int         // that it has begun
 	exited chan error
 }
 
@@ -65,7 +68,7 @@ func (p *process) run(cmd *exec.Cmd) error {
 	if err := <-started; err != nil {
 		return err
 	}
-	p.cmd, p.exited = cmd, exited
+	p.main, p.group, p.exited = cmd.Process, cmd.Process.Pid, exited
 	return nil
 }
 
@@ -73,12 +76,12 @@ func (p *process) run(cmd *exec.Cmd) error {
 func (p *process) alive() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.cmd == nil {
+	if p.main == nil {
 		return fmt.Errorf("%s does not run", p.name)
 	}
 	select {
 	case err := <-p.exited:
-		p.cmd = nil
+		p.main = nil
 		return fmt.Errorf("%s ended by itself: %v\n%s", p.name, err, p.lastWords())
 	default:
 		return nil
@@ -89,21 +92,51 @@ func (p *process) alive() error {
 func (p *process) end(grace time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.cmd == nil {
+	if p.main == nil {
 		return
 	}
-	group := -p.cmd.Process.Pid
 	if grace > 0 {
-		_ = p.cmd.Process.Signal(syscall.SIGTERM)
+		_ = p.main.Signal(syscall.SIGTERM)
 		select {
 		case err := <-p.exited:
 			p.exited <- err
 		case <-time.After(grace):
 		}
 	}
-	_ = syscall.Kill(group, syscall.SIGKILL)
+	_ = syscall.Kill(-p.group, syscall.SIGKILL)
 	<-p.exited
-	p.cmd = nil
+	p.main = nil
+}
+
+// succeeded takes note that another process, of the same group, has the place of this one, which ends. It does not end if the test is killed.
+func (p *process) succeeded(pid int) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	select {
+	case err := <-p.exited:
+		if err != nil {
+			return err
+		}
+	case <-time.After(stopTimeout):
+		return errors.New("the process does not end")
+	}
+	fd, err := unix.PidfdOpen(pid, 0) // it is no child of this process
+	if err != nil {
+		return err
+	}
+	exited := make(chan error, 1)
+	go func() { // ends with the process
+		defer unix.Close(fd)
+		for {
+			if n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, -1); n > 0 || !errors.Is(err, unix.EINTR) {
+				exited <- err
+				return
+			}
+		}
+	}()
+	p.exited = exited
+	p.main, err = os.FindProcess(pid)
+	return err
 }
 
 // lastWords is the end of the log.
