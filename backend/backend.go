@@ -2,12 +2,8 @@ package backend
 
 import (
 	"fmt"
-	"net"
 	"sync/atomic"
 
-	"golang.org/x/sys/unix"
-
-	"mcproxy/internal/epoll"
 	"mcproxy/internal/statlines"
 )
 
@@ -38,7 +34,8 @@ type Backend struct {
 	Name    string
 	Address string
 	server  string // as the ledger knows it
-	addr    epoll.Address
+	host    string // the name to be resolved; "": the address is no name
+	port    int    // of host
 	notify  func(b *Backend, s State, cause error)
 	journal *Journal // of the server: another Backend may have the same
 	down    *Error   // what a call gets at once; made once, so that a dead backend costs no garbage
@@ -52,6 +49,7 @@ type Backend struct {
 
 	// Atomic.
 	options   atomic.Pointer[Options]
+	addr      atomic.Pointer[location] // nil: the name has not been resolved yet
 	state     atomic.Uint32
 	fails     atomic.Int32 // consecutive connect errors and timeouts
 	connIDs   atomic.Uint64
@@ -63,7 +61,7 @@ type Backend struct {
 }
 
 // New describes a backend; nothing is connected. network is "tcp" (address "host:port") or "unix" (address a path). A host
-// name is resolved here, once. notify, which may be nil, is told of each change of state, from any goroutine; it must not
+// name is resolved here, and again by Resolve; one that is not known yet makes a backend that is down. notify, which may be nil, is told of each change of state, from any goroutine; it must not
 // block.
 func New(name, network, address string, o Options, notify func(b *Backend, s State, cause error)) (*Backend, error) {
 	return new(Ledger).New(name, network, address, o, notify)
@@ -71,8 +69,7 @@ func New(name, network, address string, o Options, notify func(b *Backend, s Sta
 
 func describe(name, network, address string, notify func(b *Backend, s State, cause error)) (*Backend, error) {
 	b := &Backend{Name: name, Address: address, server: serverID(network, address), notify: notify}
-	var err error
-	if b.addr, err = resolve(network, address); err != nil {
+	if err := b.locate(network, address); err != nil {
 		return nil, fmt.Errorf("backend %s: %w", name, err)
 	}
 	b.down = &Error{Backend: name, Err: ErrDown}
@@ -80,31 +77,6 @@ func describe(name, network, address string, notify func(b *Backend, s State, ca
 	b.waits = &Error{Backend: name, Err: ErrUnsettled}
 	b.busy = &Error{Backend: name, Err: ErrOverloaded}
 	return b, nil
-}
-
-func resolve(network, address string) (epoll.Address, error) {
-	if network == "unix" {
-		return epoll.Address{Sockaddr: &unix.SockaddrUnix{Name: address}, Family: unix.AF_UNIX}, nil
-	}
-	tcp, err := net.ResolveTCPAddr(network, address)
-	if err != nil {
-		return epoll.Address{}, fmt.Errorf("resolve %s: %w", address, err)
-	}
-	if ip := tcp.IP.To4(); ip != nil {
-		sa := &unix.SockaddrInet4{Port: tcp.Port}
-		copy(sa.Addr[:], ip)
-		return epoll.Address{Sockaddr: sa, Family: unix.AF_INET}, nil
-	}
-	sa := &unix.SockaddrInet6{Port: tcp.Port}
-	copy(sa.Addr[:], tcp.IP.To16())
-	if tcp.Zone != "" {
-		ifi, err := net.InterfaceByName(tcp.Zone)
-		if err != nil {
-			return epoll.Address{}, fmt.Errorf("resolve %s: %w", address, err)
-		}
-		sa.ZoneId = uint32(ifi.Index)
-	}
-	return epoll.Address{Sockaddr: sa, Family: unix.AF_INET6}, nil
 }
 
 // Options are the limits in force, without zeros.

@@ -30,6 +30,7 @@ const (
 // out is the tail of the outgoing stream, from base on: first the requests that were sent and not answered, kept to be
 // sent again or to name their keys, then from out[sent:] what was not sent. calls are their owners, in the same order.
 type conn struct {
+	addr      *location // where it leads
 	p         *Pipeline
 	fd        int
 	id        uint64

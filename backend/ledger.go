@@ -1,7 +1,9 @@
 package backend
 
 import (
+	"context"
 	"maps"
+	"net"
 	"slices"
 	"sync"
 )
@@ -10,6 +12,8 @@ import (
 // and whether they were up. A server that is taken out of the configuration and put back, under whatever name and in whatever pool, comes back as it left; and a
 // process that takes another's place begins with what that knew. It is safe for concurrent use; the zero value is empty.
 type Ledger struct {
+	Resolver *net.Resolver // of backends' names; nil: the system's. Set it before the first Backend is made
+
 	mu      sync.Mutex
 	entries map[string]*entry // guarded by mu: by Record.Server
 	order   uint64            // guarded by mu: counts retirements
@@ -50,6 +54,11 @@ func (l *Ledger) New(name, network, address string, o Options, notify func(b *Ba
 		return nil, err
 	}
 	b.SetOptions(o)
+	if b.Named() {
+		ctx, cancel := context.WithTimeout(context.Background(), firstLookup)
+		_, _ = b.Resolve(ctx, l.Resolver) // it will be asked for again
+		cancel()
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	e := l.entry(b.server)
@@ -75,6 +84,9 @@ func (b *Backend) begin(e *entry) {
 		state = StateDown
 	default:
 		state = StateHeld
+	}
+	if b.addr.Load() == nil && state == StateUp {
+		state = StateDown
 	}
 	b.state.Store(uint32(state))
 }

@@ -172,7 +172,12 @@ func (p *Pipeline) conn(affinity uint32) (*conn, *Error) {
 		return nil, &Error{Backend: p.Backend.Name, Err: ErrShutdown}
 	}
 	i := int(affinity) % len(p.conns)
-	if cn := p.conns[i]; cn != nil {
+	cn := p.conns[i]
+	if cn != nil && cn.addr != p.Backend.addr.Load() {
+		p.leave(i)
+		cn = nil
+	}
+	if cn != nil {
 		if cn.calls.n >= p.Backend.Options().MaxPending || len(cn.out) >= p.Backend.Options().MaxPendingBytes {
 			return nil, p.Backend.busy
 		}
@@ -181,15 +186,27 @@ func (p *Pipeline) conn(affinity uint32) (*conn, *Error) {
 	return p.open(i)
 }
 
+// leave ends a conn that leads to where the backend is no more. Whoever waits for its answers hears of it later, not while another sends.
+func (p *Pipeline) leave(i int) {
+	cn := p.conns[i]
+	p.conns[i] = nil
+	p.aside = append(p.aside, cn)
+	p.loop.Post(func() { cn.fail(ErrMoved) })
+}
+
 func (p *Pipeline) open(i int) (*conn, *Error) {
 	p.Figures.Connects++
-	addr := p.Backend.addr
+	to := p.Backend.addr.Load()
+	if to == nil {
+		return nil, p.noConn(ErrUnresolved)
+	}
+	addr := to.Address
 	addr.Keepalive = p.Backend.Options().Keepalive
 	fd, errno := p.loop.Kernel.Connect(addr)
 	if errno != 0 && errno != unix.EINPROGRESS {
 		return nil, p.noConn(errno)
 	}
-	cn := &conn{p: p, fd: fd, id: p.Backend.connIDs.Add(1), state: connOpen}
+	cn := &conn{p: p, addr: to, fd: fd, id: p.Backend.connIDs.Add(1), state: connOpen}
 	if t := p.Backend.transport.Load(); t != nil {
 		cn.opening = &opening{t: t}
 	}

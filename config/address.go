@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"mcproxy/pool"
 )
 
 // defaultPort is memcached's.
@@ -56,9 +58,30 @@ func adminAddress(address *string) kind {
 	}}
 }
 
+// dnsServer takes "host:port" of a DNS server, without a name: who would look that up?
+func dnsServer(address *string) kind {
+	const allowed = `an IP address, or one with a port, such as "127.0.0.1:53"`
+	return kind{allowed, func(r *reader, v value) {
+		s, ok := v.data.(string)
+		if !ok {
+			r.wrongType(v, allowed)
+			return
+		}
+		network, a, wrong := parseAddress(s, portRange{1, 53})
+		if host, _, err := net.SplitHostPort(a); wrong == "" && (network == "unix" || err != nil || net.ParseIP(host) == nil) {
+			wrong = "is no IP address"
+		}
+		if wrong != "" {
+			r.fail(v, "%s %s; write %s", quote(s), wrong, allowed)
+			return
+		}
+		*address = a
+	}}
+}
+
 // backendAddress takes "host", "host:port" or "unix:/path" of a memcached.
 func backendAddress(network, address *string) kind {
-	const allowed = `"host", "host:port" such as "10.0.0.1:11211" or "[fd00::1]:11211", or "unix:/path"`
+	const allowed = `"host", "host:port" such as "10.0.0.1:11211" or "[fd00::1]:11211", "unix:/path", or "dnssrv+" and a name`
 	return kind{allowed, func(r *reader, v value) {
 		s, ok := v.data.(string)
 		if !ok {
@@ -66,6 +89,12 @@ func backendAddress(network, address *string) kind {
 			return
 		}
 		n, a, wrong := parseAddress(s, portRange{1, defaultPort})
+		if name, set := strings.CutPrefix(s, srvPrefix); set {
+			n, a, wrong = pool.NetworkSRV, name, hostProblem(name)
+			if name == "" {
+				wrong = "has no name"
+			}
+		}
 		if wrong == "" && strings.HasPrefix(a, ":") {
 			wrong = "has no host"
 		}
@@ -76,6 +105,9 @@ func backendAddress(network, address *string) kind {
 		*network, *address = n, a
 	}}
 }
+
+// srvPrefix begins the address of a set of backends.
+const srvPrefix = "dnssrv+"
 
 // A portRange says which ports an address may have.
 type portRange struct {
@@ -174,6 +206,9 @@ func isLoopback(address string) bool {
 
 // sameAddress gives one text for each way to write an address.
 func sameAddress(network, address string) string {
+	if network == pool.NetworkSRV {
+		return srvPrefix + strings.ToLower(strings.TrimSuffix(address, "."))
+	}
 	if network == "unix" {
 		return "unix:" + path.Clean(address)
 	}

@@ -94,6 +94,8 @@ func TestParseEveryKey(t *testing.T) {
 			DrainTimeout:  90 * time.Second,
 			SlowCall:      100 * time.Millisecond,
 			SlowRate:      3,
+			DNSInterval:   5 * time.Second,
+			DNSServer:     "10.0.0.53:53",
 			JournalDir:    "/srv/mcproxy",
 			StatsInterval: time.Minute,
 			Limits: limits.Config{

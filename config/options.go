@@ -93,6 +93,14 @@ func proxyOptions(c *proxy.Config, j *journalDraft) []option {
 			"How often each backend is asked for its own figures, which /metrics shows: items, bytes, evictions. \"0s\" never asks.",
 		},
 		{
+			"dns_interval", duration(&c.DNSInterval, time.Second, time.Hour), `"30s"`,
+			"How often the names of backends are looked up; those of backends that are down, each second.",
+		},
+		{
+			"dns_server", dnsServer(&c.DNSServer), "",
+			"Who is asked for them, such as \"127.0.0.1:53\". Without it they are looked up as the system does, /etc/hosts included.",
+		},
+		{
 			"journal", oneOf(&j.kind, "memory", "disk"), `"memory"`,
 			"Where missed writes are noted. In memory they are forgotten when the proxy ends. On disk they are safe before a client hears that a write " +
 				"failed, and the next process goes on with them.",
@@ -363,7 +371,8 @@ func backendOptions(b *pool.BackendConfig) []option {
 	return []option{
 		{
 			"address", backendAddress(&b.Network, &b.Address), "",
-			"Host and port; the port is 11211 if left out. Or \"unix:\" and a socket's path.",
+			"Host and port; the port is 11211 if left out. Or \"unix:\" and a socket's path. Or \"dnssrv+\" and a name: all the servers that its SRV records " +
+				"list, with their weights, as they come and go.",
 		},
 		{
 			"name", name(&b.Name, maxBackendName), "",

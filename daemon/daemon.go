@@ -16,7 +16,9 @@ import (
 	"go.uber.org/zap"
 
 	"mcproxy/admin"
+	"mcproxy/backend"
 	"mcproxy/config"
+	"mcproxy/internal/discover"
 	"mcproxy/proxy"
 )
 
@@ -46,8 +48,10 @@ type Daemon struct {
 	args    []string // and what with
 
 	changing sync.Mutex   // held while the configuration or the process changes
-	file     *config.File // guarded by changing: what is in force
+	file     *config.File // guarded by changing: what is in force,
+	found    proxy.Config // and its Proxy with the backends of sets; guarded by changing
 	left     bool         // guarded by changing: another process has taken over
+	finder   *discover.Finder
 }
 
 // New opens all listeners, and logs what should be thought over. Nobody is served before Run.
@@ -65,7 +69,9 @@ func New(o Options) (*Daemon, error) {
 			return nil, fmt.Errorf("admin: %w", err)
 		}
 	}
-	cfg := o.File.Proxy
+	d.finder = &discover.Finder{Resolver: backend.Resolver(o.File.Proxy.DNSServer)}
+	cfg := d.find(context.Background(), o.File.Proxy)
+	d.found = cfg
 	cfg.Version = o.Version
 	if cfg.Workers == 0 {
 		cfg.Workers = runtime.GOMAXPROCS(0)
@@ -188,6 +194,15 @@ func (d *Daemon) Run(ctx context.Context, now <-chan struct{}) error {
 	}()
 	proxyDone := make(chan error, 1)
 	go func() { proxyDone <- d.Serve(ctx) }() // ends with ctx, or with the process
+	setsDone := make(chan struct{})
+	go func() { // ends with ctx; Run waits for it
+		defer close(setsDone)
+		d.watchSets(ctx)
+	}()
+	defer func() {
+		cancel(nil)
+		<-setsDone
+	}()
 	var err error
 	select {
 	case err = <-proxyDone:

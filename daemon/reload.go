@@ -33,6 +33,8 @@ func Compare(before, after *config.File) (*Change, error) {
 		}
 	}
 	refuse("proxy.workers", before.Proxy.Workers, after.Proxy.Workers)
+	refuse("proxy.journal_dir", before.Proxy.JournalDir, after.Proxy.JournalDir)
+	refuse("proxy.dns_server", before.Proxy.DNSServer, after.Proxy.DNSServer)
 	refuse("log.format", before.Log.Format, after.Log.Format)
 	refuse("admin.address", before.Admin.Address, after.Admin.Address)
 	refuse("admin.hosts", strings.Join(before.Admin.Hosts, " "), strings.Join(after.Admin.Hosts, " "))
@@ -113,11 +115,12 @@ func (d *Daemon) reload(ctx context.Context) (*Change, error) {
 	if len(change.Refused) > 0 {
 		return nil, errors.New(strings.Join(change.Refused, "\n"))
 	}
-	cfg := f.Proxy
+	found := d.find(ctx, f.Proxy)
+	cfg := found
 	cfg.Version, cfg.Workers = d.version, 0
 	if err := d.Server.Reload(ctx, cfg); err != nil {
 		return nil, err
 	}
-	d.file = f
+	d.file, d.found = f, found
 	return change, nil
 }

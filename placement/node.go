@@ -13,7 +13,7 @@ import (
 // weight 0 is 1.
 func Node(name, network, address string, weight int) (ring.Node, error) {
 	n := ring.Node{Name: cmp.Or(name, address), Named: name != "", Weight: max(1, weight), Host: address}
-	if network == "unix" {
+	if network != "tcp" { // a path, or the name of a set
 		return n, nil
 	}
 	host, port, err := net.SplitHostPort(address)

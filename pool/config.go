@@ -62,14 +62,17 @@ func (c *Config) WatchedAs(former *Config) bool {
 	return c.HotKeysOff == former.HotKeysOff && reflect.DeepEqual(c.HotKeys, former.HotKeys) && len(c.Backends) == len(former.Backends)
 }
 
+// NetworkSRV is the network of an entry that stands for a set of backends. Package discover replaces it by them; no pool can be made of it.
+const NetworkSRV = "dnssrv"
+
 // DefaultGutterTTL is Config.GutterTTL's.
 const DefaultGutterTTL = 10 * time.Second
 
 // BackendConfig is one backend of a pool and its share of the keys.
 type BackendConfig struct {
 	Name    string // "": Address
-	Network string // "tcp" or "unix"
-	Address string // "host:port", or a socket's path
+	Network string // "tcp", "unix" or NetworkSRV
+	Address string // "host:port", a socket's path, or the name of SRV records
 	Weight  int    // 0: 1
 }
 

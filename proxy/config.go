@@ -34,6 +34,8 @@ type Config struct {
 	SlowRate int
 	// StatsInterval is how often the backends are asked for their own figures; 0 is 15 s, < 0 is never.
 	StatsInterval time.Duration
+	DNSInterval   time.Duration // how often backends' names are looked up; 0 is 30 s
+	DNSServer     string        // who is asked ("127.0.0.1:53"); "": as the system does. It cannot change while the proxy runs
 	JournalDir    string        // where journals of missed writes are kept; "": in memory. It cannot change while the proxy runs
 	DrainTimeout  time.Duration // how long Serve waits for answers in flight after its context ended; 0 is 10 s
 
@@ -90,6 +92,7 @@ func (c Config) withDefaults() Config {
 	c.Keepalive = cmp.Or(c.Keepalive, time.Minute)
 	c.BatchDelay = cmp.Or(c.BatchDelay, 50*time.Microsecond)
 	c.StatsInterval = cmp.Or(c.StatsInterval, 15*time.Second)
+	c.DNSInterval = cmp.Or(c.DNSInterval, 30*time.Second)
 	c.SlowRate = cmp.Or(c.SlowRate, 10)
 	c.DrainTimeout = cmp.Or(c.DrainTimeout, DefaultDrainTimeout)
 	c.Limits = c.Limits.WithDefaults()

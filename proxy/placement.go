@@ -1,9 +1,14 @@
 package proxy
 
 import (
+	"iter"
 	"reflect"
 	"slices"
+	"time"
 
+	"go.uber.org/zap"
+
+	"mcproxy/backend"
 	"mcproxy/pool"
 )
 
@@ -53,5 +58,20 @@ func addPlacement(f *PoolFigures, p *pool.Shared) {
 	for i := range f.Backends {
 		t := &f.Backends[i]
 		t.Out, t.Strays, t.Lost = out != nil && out[i], strays[i], p.Backends[i].Lost()
+	}
+}
+
+// names looks up the backends that are given by name.
+func (s *Server) names() *backend.Names {
+	return &backend.Names{
+		Backends: func() iter.Seq[*backend.Backend] { return s.tables.Load().backends() },
+		Resolver: s.ledger.Resolver,
+		Interval: func() time.Duration { return s.tables.Load().cfg.DNSInterval },
+		Moved: func(b *backend.Backend) {
+			s.log.Info("a backend's name has another address", zap.String("backend", b.Name), zap.String("address", b.Address))
+		},
+		Lost: func(b *backend.Backend, err error) {
+			s.log.Warn("a backend's name is not found", zap.String("backend", b.Name), zap.String("address", b.Address), zap.Error(err))
+		},
 	}
 }

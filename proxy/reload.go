@@ -31,8 +31,8 @@ func (s *Server) Reload(ctx context.Context, cfg Config) error {
 	if n := len(s.workers); cfg.Workers != 0 && cfg.Workers != n {
 		return fmt.Errorf("workers cannot be changed from %d to %d while the proxy runs", n, cfg.Workers)
 	}
-	if dir := s.tables.Load().cfg.JournalDir; cfg.JournalDir != dir {
-		return errors.New("where the journal is kept cannot be changed while the proxy runs")
+	if now := &s.tables.Load().cfg; cfg.JournalDir != now.JournalDir || cfg.DNSServer != now.DNSServer {
+		return errors.New("where the journal is kept, and who is asked for names, cannot be changed while the proxy runs")
 	}
 	cfg.Workers = len(s.workers)
 	cfg = cfg.withDefaults()

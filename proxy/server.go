@@ -103,6 +103,7 @@ func NewFrom(cfg Config, log *zap.Logger, in Inherited) (*Server, error) {
 	s.budget.Whole.SetLimit(cfg.Limits.Bytes)
 	s.files.Told = s.filesTold
 	s.reloads.figures = ReloadFigures{OK: true, At: s.epoch}
+	s.ledger.Resolver = backend.Resolver(cfg.DNSServer)
 	if !in.Clients {
 		if err := s.openJournal(cfg.JournalDir); err != nil {
 			return nil, err
@@ -193,6 +194,7 @@ func (s *Server) Serve(ctx context.Context) error {
 		})
 	}
 	pacer.Go(func() { pace.Run(ctx, s.budget) })
+	pacer.Go(func() { s.names().Run(ctx) })
 	pacer.Go(func() { s.tellSlow(ctx) })
 	pacer.Go(func() {
 		s.files.Run(ctx, s.tables.Load().cfg.FilesInterval, func() []secrets.Refresher { return s.tables.Load().secrets() })

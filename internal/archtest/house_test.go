@@ -64,6 +64,9 @@ var house = []archtest.Row{
 	// Which backend a key is looked for on: the ring's, or a stand-in while that is down, and what must be deleted where when keys move. It
 	// is the process's, as a backend is; a pool is a worker's.
 	{Package: "placement", May: []string{"protocol", "ring", "internal/epoll", "backend"}, Never: append([]string{"os"}, dataPath...)},
+	// The backends of sets that a configuration names, looked up in DNS. Neither package proxy, which lives by what it is told, nor config,
+	// which knows no sockets, has room for it.
+	{Package: "internal/discover", May: []string{"pool", "proxy"}, Never: dataPath},
 	// What happened to a process, for who looks at it later. Package proxy would be over its size with it.
 	{Package: "internal/chronicle", May: []string{"backend"}, Never: []string{"net", "os", "context", "log"}},
 	// A set of byte strings in a file: what a process must not forget however it ends. Whoever keeps something there knows no files.
@@ -169,7 +172,7 @@ var house = []archtest.Row{
 	// and is tested without a command line.
 	{
 		Package: "daemon",
-		May:     []string{"proxy", "config", "admin", "internal/handover"},
+		May:     []string{"backend", "internal/discover", "internal/handover", "proxy", "config", "admin"},
 		Uses:    []string{"go.uber.org/zap", "golang.org/x/sys/unix"},
 		Never:   []string{"flag", "log"},
 	},
@@ -222,6 +225,8 @@ var house = []archtest.Row{
 	},
 	// Checkers of what clients of a cache saw. Simulations and real runs need the same ones.
 	{Package: "internal/history", Uses: []string{"github.com/anishathalye/porcupine"}, Never: []string{"net", "os", "sync", "context"}},
+	// A DNS server for tests.
+	{Package: "internal/dnstest"},
 	// These rules, and real memcached processes.
 	{Package: "internal/archtest"},
 	// Certificates for the tests of several packages.
@@ -239,7 +244,7 @@ var house = []archtest.Row{
 }
 
 // testPackages may be imported by tests, and by each other.
-var testPackages = []string{"internal/archtest", "internal/memcachedtest", "internal/tlstest", "internal/chrometest", "internal/simnet", "internal/history", "internal/chaos", "internal/e2e", "internal/keystonetest"}
+var testPackages = []string{"internal/archtest", "internal/dnstest", "internal/memcachedtest", "internal/tlstest", "internal/chrometest", "internal/simnet", "internal/history", "internal/chaos", "internal/e2e", "internal/keystonetest"}
 
 // vague names say nothing of what is inside.
 var vague = []string{"util", "utils", "common", "helper", "helpers", "types", "errors", "metrics", "misc", "base"}

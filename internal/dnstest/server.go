@@ -1,0 +1,163 @@
+// Package dnstest is a DNS server for tests, on a loopback address: it says what it is told to, and knows A and SRV records alone.
+package dnstest
+
+import (
+	"encoding/binary"
+	"net"
+	"net/netip"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// A Server answers queries over UDP.
+type Server struct {
+	conn net.PacketConn
+
+	mu    sync.Mutex
+	hosts map[string][]netip.Addr // guarded by mu: by name, with a dot at its end
+	sets  map[string][]Target     // guarded by mu
+	asked map[string]int          // guarded by mu
+}
+
+// A Target is one SRV record.
+type Target struct {
+	Host   string
+	Port   uint16
+	Weight uint16
+}
+
+// Start runs a server until the test ends. It knows nothing yet.
+func Start(t testing.TB) *Server {
+	t.Helper()
+	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &Server{conn: conn, hosts: make(map[string][]netip.Addr), sets: make(map[string][]Target), asked: make(map[string]int)}
+	done := make(chan struct{})
+	go func() { // ends when the conn is closed; the test's end waits for it
+		defer close(done)
+		s.serve()
+	}()
+	t.Cleanup(func() {
+		conn.Close()
+		<-done
+	})
+	return s
+}
+
+// Addr is the server's "host:port".
+func (s *Server) Addr() string { return s.conn.LocalAddr().String() }
+
+// SetHost says which addresses a name has; none: it is not known.
+func (s *Server) SetHost(name string, ips ...string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var list []netip.Addr
+	for _, ip := range ips {
+		list = append(list, netip.MustParseAddr(ip))
+	}
+	s.hosts[name+"."] = list
+}
+
+// SetTargets says which targets the SRV records of a name have.
+func (s *Server) SetTargets(name string, targets ...Target) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.sets[name+"."] = targets
+}
+
+// Asked is how often a name was asked for.
+func (s *Server) Asked(name string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.asked[name+"."]
+}
+
+const (
+	typeA   = 1
+	typeSRV = 33
+	header  = 12
+)
+
+func (s *Server) serve() {
+	buf := make([]byte, 1500)
+	for {
+		n, from, err := s.conn.ReadFrom(buf)
+		if err != nil {
+			return
+		}
+		if answer := s.answer(buf[:n]); answer != nil {
+			_, _ = s.conn.WriteTo(answer, from)
+		}
+	}
+}
+
+// answer answers a query of one question (RFC 1035, 4.1).
+func (s *Server) answer(query []byte) []byte {
+	if len(query) < header || binary.BigEndian.Uint16(query[4:]) != 1 {
+		return nil
+	}
+	at, labels := header, []string{}
+	for at < len(query) && query[at] != 0 {
+		end := at + 1 + int(query[at])
+		if end >= len(query) {
+			return nil
+		}
+		labels = append(labels, string(query[at+1:end]))
+		at = end
+	}
+	if at+5 > len(query) {
+		return nil
+	}
+	question := query[header : at+5]
+	name := strings.ToLower(strings.Join(labels, ".")) + "."
+	kind := binary.BigEndian.Uint16(query[at+1:])
+
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.asked[name]++
+	var records [][]byte
+	switch kind {
+	case typeA:
+		for _, ip := range s.hosts[name] {
+			if ip.Is4() {
+				records = append(records, ip.AsSlice())
+			}
+		}
+	case typeSRV:
+		for _, t := range s.sets[name] {
+			rec := binary.BigEndian.AppendUint16(nil, 10) // priority
+			rec = binary.BigEndian.AppendUint16(rec, t.Weight)
+			rec = binary.BigEndian.AppendUint16(rec, t.Port)
+			records = append(records, append(rec, encodeName(t.Host)...))
+		}
+	}
+	code := uint16(0)
+	if len(s.hosts[name]) == 0 && len(s.sets[name]) == 0 {
+		code = 3 // there is no such name
+	}
+	out := append([]byte(nil), query[:2]...)
+	out = binary.BigEndian.AppendUint16(out, 0x8580|code)
+	for _, n := range []int{1, len(records), 0, 0} {
+		out = binary.BigEndian.AppendUint16(out, uint16(n))
+	}
+	out = append(out, question...)
+	for _, rec := range records {
+		out = append(out, 0xc0, header) // the question's name
+		out = binary.BigEndian.AppendUint16(out, kind)
+		out = append(out, 0, 1, 0, 0, 0, 1) // class IN, for a second
+		out = binary.BigEndian.AppendUint16(out, uint16(len(rec)))
+		out = append(out, rec...)
+	}
+	return out
+}
+
+func encodeName(name string) []byte {
+	var out []byte
+	for _, label := range strings.Split(strings.TrimSuffix(name, "."), ".") {
+		out = append(append(out, byte(len(label))), label...)
+	}
+	return append(out, 0)
+}
