@@ -22,6 +22,9 @@ type location struct{ epoll.Address }
 // firstLookup is how long a name may take to be resolved when a backend is described.
 const firstLookup = 500 * time.Millisecond
 
+// unansweredFor is how long other names are not looked up when it was too short.
+const unansweredFor = 5 * time.Second
+
 // locate finds out where conns go, as far as that needs no name to be resolved.
 func (b *Backend) locate(network, address string) error {
 	if network == "unix" {
@@ -73,6 +76,26 @@ func (l *location) ip() netip.Addr {
 
 // Named says whether the backend's address is a name, which Resolve looks up.
 func (b *Backend) Named() bool { return b.host != "" }
+
+// resolved is the address that the backend's name has; "" if it has no name, or that is not known.
+func (b *Backend) resolved() string {
+	if l := b.addr.Load(); b.host != "" && l != nil {
+		return l.ip().String()
+	}
+	return ""
+}
+
+// relocate has a name that could not be resolved yet have the address that another process knew.
+func (b *Backend) relocate(ip string) {
+	if b.host == "" || b.addr.Load() != nil {
+		return
+	}
+	if ip, err := netip.ParseAddr(ip); err == nil {
+		if l, err := locationOf(ip, b.port); err == nil {
+			b.addr.Store(l)
+		}
+	}
+}
 
 // Resolve looks up the backend's name (r nil: as the system does), and says whether it has another address than before. While the name
 // has the present address among others, that stays. Otherwise the backend goes down, its conns are closed, and it comes back as after

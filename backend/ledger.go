@@ -1,11 +1,14 @@
 package backend
 
 import (
+	"cmp"
 	"context"
 	"maps"
 	"net"
 	"slices"
 	"sync"
+	"sync/atomic"
+	"time"
 )
 
 // A Ledger is what a process remembers of servers, by their addresses, for longer than it uses them: the journals of what they missed,
@@ -13,6 +16,8 @@ import (
 // process that takes another's place begins with what that knew. It is safe for concurrent use; the zero value is empty.
 type Ledger struct {
 	Resolver *net.Resolver // of backends' names; nil: the system's. Set it before the first Backend is made
+
+	unanswered atomic.Pointer[time.Time] // when nobody answered in time who a name is; nil: never
 
 	mu      sync.Mutex
 	entries map[string]*entry // guarded by mu: by Record.Server
@@ -40,6 +45,7 @@ type Record struct {
 	Server  string // network and address: "tcp 127.0.0.1:11211"
 	State   State
 	Version string   // as Backend.Version
+	IP      string   // of a server that is known by name; "": not known
 	Keys    [][]byte // missed writes that are not made good; any bytes
 	// Overflowed says that there were more.
 	Overflowed bool
@@ -55,9 +61,7 @@ func (l *Ledger) New(name, network, address string, o Options, notify func(b *Ba
 	}
 	b.SetOptions(o)
 	if b.Named() {
-		ctx, cancel := context.WithTimeout(context.Background(), firstLookup)
-		_, _ = b.Resolve(ctx, l.Resolver) // it will be asked for again
-		cancel()
+		l.lookUp(b)
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -69,6 +73,20 @@ func (l *Ledger) New(name, network, address string, o Options, notify func(b *Ba
 	b.journal = e.journal
 	b.begin(e)
 	return b, nil
+}
+
+// lookUp looks a backend's name up for the first time; Names does so again. When nobody answers it is not tried for the next names, so
+// that many of them do not keep a start waiting.
+func (l *Ledger) lookUp(b *Backend) {
+	if last := l.unanswered.Load(); last != nil && time.Since(*last) < unansweredFor {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), firstLookup)
+	defer cancel()
+	if _, err := b.Resolve(ctx, l.Resolver); err != nil && ctx.Err() != nil {
+		now := time.Now()
+		l.unanswered.Store(&now)
+	}
 }
 
 // begin has a Backend that is not used yet begin with what is known of its server. The ledger's mu is held.
@@ -156,6 +174,7 @@ func (l *Ledger) Records() []Record {
 			if i == 0 || b.State() < r.State { // who gets through to it is right
 				r.State, r.Version = b.State(), b.Version()
 			}
+			r.IP = cmp.Or(r.IP, b.resolved())
 		}
 		r.Overflowed = e.journal.isOverflowed()
 		all = append(all, r)
@@ -176,6 +195,7 @@ func (l *Ledger) Restore(records []Record) {
 		}
 		e.journal.restore(r.Keys)
 		for _, b := range e.users {
+			b.relocate(r.IP)
 			b.begin(e)
 		}
 	}

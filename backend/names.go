@@ -4,6 +4,7 @@ import (
 	"context"
 	"iter"
 	"net"
+	"sync"
 	"time"
 )
 
@@ -17,7 +18,8 @@ type Names struct {
 }
 
 const (
-	lookupTimeout = 2 * time.Second
+	lookupTimeout = 2 * time.Second // of all that are asked for together
+	lookupsAtOnce = 16
 	downInterval  = time.Second // between lookups of a backend that is not up: it may come back elsewhere
 )
 
@@ -48,23 +50,47 @@ func (n *Names) Run(ctx context.Context) {
 		if all {
 			asked = time.Now()
 		}
-		for b := range n.Backends() {
-			if !b.Named() || !all && b.State() == StateUp {
-				continue
-			}
-			lookup, cancel := context.WithTimeout(ctx, lookupTimeout)
-			moved, err := b.Resolve(lookup, n.Resolver)
-			cancel()
+		for _, l := range n.lookUp(ctx, all) {
 			if ctx.Err() != nil {
 				return
 			}
-			if err != nil && !lost[b.Address] {
-				n.Lost(b, err)
+			if l.err != nil && !lost[l.b.Address] {
+				n.Lost(l.b, l.err)
 			}
-			lost[b.Address] = err != nil
-			if moved {
-				n.Moved(b)
+			lost[l.b.Address] = l.err != nil
+			if l.moved {
+				n.Moved(l.b)
 			}
 		}
 	}
+}
+
+// A lookup is what came of one.
+type lookup struct {
+	b     *Backend
+	moved bool
+	err   error
+}
+
+// lookUp looks up all names, or those of backends that are not up, some at once: one that nobody answers for does not keep the others
+// waiting.
+func (n *Names) lookUp(ctx context.Context, all bool) (done []*lookup) {
+	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
+	defer cancel()
+	places := make(chan struct{}, lookupsAtOnce)
+	var under sync.WaitGroup
+	for b := range n.Backends() {
+		if !b.Named() || !all && b.State() == StateUp {
+			continue
+		}
+		l := &lookup{b: b}
+		done = append(done, l)
+		places <- struct{}{}
+		under.Go(func() { // ends with ctx at the latest
+			l.moved, l.err = b.Resolve(ctx, n.Resolver)
+			<-places
+		})
+	}
+	under.Wait()
+	return done
 }

@@ -70,7 +70,10 @@ func New(o Options) (*Daemon, error) {
 		}
 	}
 	d.finder = &discover.Finder{Resolver: backend.Resolver(o.File.Proxy.DNSServer)}
-	cfg := d.find(context.Background(), o.File.Proxy)
+	cfg, missing := d.find(context.Background(), o.File.Proxy)
+	if len(missing) > 0 && d.from.takesOver() { // the process before knows what they stand for
+		return nil, fmt.Errorf("the SRV records of %s are not found", strings.Join(missing, ", "))
+	}
 	d.found = cfg
 	cfg.Version = o.Version
 	if cfg.Workers == 0 {
@@ -167,7 +170,7 @@ func (d *Daemon) AdminAddr() net.Addr {
 // Run serves until ctx is done and the proxy has drained, or until now is closed, or another process has taken over. The admin endpoints
 // stay to the end, so that they can tell of the draining.
 func (d *Daemon) Run(ctx context.Context, now <-chan struct{}) error {
-	if d.from != nil && d.from.conn != nil {
+	if d.from.takesOver() {
 		if err := d.from.takeOver(ctx, d); err != nil {
 			return fmt.Errorf("the process before goes on, and this one ends: %w", err)
 		}

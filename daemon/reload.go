@@ -115,7 +115,7 @@ func (d *Daemon) reload(ctx context.Context) (*Change, error) {
 	if len(change.Refused) > 0 {
 		return nil, errors.New(strings.Join(change.Refused, "\n"))
 	}
-	found := d.find(ctx, f.Proxy)
+	found, _ := d.find(ctx, f.Proxy)
 	cfg := found
 	cfg.Version, cfg.Workers = d.version, 0
 	if err := d.Server.Reload(ctx, cfg); err != nil {

@@ -16,14 +16,14 @@ const (
 )
 
 // find replaces sets of backends by the backends.
-func (d *Daemon) find(ctx context.Context, cfg proxy.Config) proxy.Config {
+func (d *Daemon) find(ctx context.Context, cfg proxy.Config) (found proxy.Config, missing []string) {
 	ctx, cancel := context.WithTimeout(ctx, setTimeout)
 	defer cancel()
-	found, missing := d.finder.Expand(ctx, cfg)
+	found, missing = d.finder.Expand(ctx, cfg)
 	for _, name := range missing {
 		d.log.Warn("the SRV records of a set of backends are not found", zap.String("name", name))
 	}
-	return found
+	return found, missing
 }
 
 // watchSets is a goroutine: it looks sets of backends up again and again, and goes over to others, until ctx is done.
@@ -56,6 +56,9 @@ func (d *Daemon) watchSets(ctx context.Context) {
 func (d *Daemon) lookAtSets(ctx context.Context) bool {
 	d.changing.Lock()
 	defer d.changing.Unlock()
+	if d.left {
+		return true
+	}
 	lookup, cancel := context.WithTimeout(ctx, setTimeout)
 	defer cancel()
 	found, missing := d.finder.Expand(lookup, d.file.Proxy)

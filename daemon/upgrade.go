@@ -219,9 +219,12 @@ func Inherit() (*Inheritance, error) {
 	return i, nil
 }
 
+// takesOver says whether there is a process before.
+func (i *Inheritance) takesOver() bool { return i != nil && i.conn != nil }
+
 // Failed tells the process before why this one does not take its place. It does nothing if why is nil, or nobody is there.
 func (i *Inheritance) Failed(why error) {
-	if i != nil && i.conn != nil && why != nil {
+	if i.takesOver() && why != nil {
 		i.conn.Failed(why)
 		i.conn.Close()
 	}
@@ -269,7 +272,7 @@ func (i *Inheritance) inherited() proxy.Inherited {
 	if i == nil {
 		return proxy.Inherited{}
 	}
-	return proxy.Inherited{Listeners: i.listeners, Clients: i.conn != nil}
+	return proxy.Inherited{Listeners: i.listeners, Clients: i.takesOver()}
 }
 
 // closeRest closes what nobody needs.

@@ -68,7 +68,7 @@ func (s *Server) Freeze(ctx context.Context) (*handover.State, error) {
 	state := &handover.State{}
 	for _, r := range s.ledger.Records() {
 		state.Servers = append(state.Servers, handover.Server{
-			Server: r.Server, State: r.State.String(), Version: r.Version, Keys: r.Keys, Overflowed: r.Overflowed,
+			Server: r.Server, State: r.State.String(), Version: r.Version, IP: r.IP, Keys: r.Keys, Overflowed: r.Overflowed,
 		})
 	}
 	s.onWorkers(func(w *worker) { state.Sessions = append(state.Sessions, w.export(t)...) })
@@ -186,7 +186,7 @@ func (s *Server) Adopt(state *handover.State, listeners []handover.Listener) err
 	var records []backend.Record
 	for i := range state.Servers {
 		r := &state.Servers[i]
-		record := backend.Record{Server: r.Server, Version: r.Version, Keys: r.Keys, Overflowed: r.Overflowed}
+		record := backend.Record{Server: r.Server, Version: r.Version, IP: r.IP, Keys: r.Keys, Overflowed: r.Overflowed}
 		for _, known := range []backend.State{backend.StateUp, backend.StateDown, backend.StateHeld} {
 			if known.String() == r.State {
 				record.State = known

@@ -18,6 +18,7 @@ import (
 	"go.uber.org/zap"
 
 	"mcproxy/backend"
+	"mcproxy/internal/dnstest"
 	"mcproxy/internal/handover"
 	"mcproxy/internal/memcachedtest"
 	"mcproxy/internal/tlstest"
@@ -243,6 +244,25 @@ func TestHandoverOfDoors(t *testing.T) {
 		snap, err := r.Snapshot(t.Context())
 		return err == nil && snap.Clients.Listeners[1].Conns == 0
 	})
+}
+
+// TestHandoverOfNames has nobody answer for a backend's name while servers change: the next one goes where the one before went.
+func TestHandoverOfNames(t *testing.T) {
+	dns := dnstest.Start(t)
+	mc := memcachedtest.Start(t)
+	dns.SetHost("cache.test", "127.0.0.1")
+	cfg := proxy.Config{Pools: onePool("tcp", fmt.Sprintf("cache.test:%d", mc.Port())), DNSServer: dns.Addr()}
+	cfg.Pools[0].Backend.Timeout = 10 * time.Second
+	r := serveReloaded(t, cfg)
+	c := r.dial()
+	until(t, "the backend is known", func() bool {
+		return c.answers("set k 0 0 1\r\nv") == "STORED\r\n"
+	})
+	dns.SetMute(true)
+	r = r.succeed()
+	c.ask(t, "get k", "VALUE k 0 1")
+	c.want(t, "v")
+	c.want(t, "END")
 }
 
 // TestHandoverOfLostListener gives a client of a listener that the next server does not have.

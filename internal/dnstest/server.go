@@ -18,6 +18,7 @@ type Server struct {
 	hosts map[string][]netip.Addr // guarded by mu: by name, with a dot at its end
 	sets  map[string][]Target     // guarded by mu
 	asked map[string]int          // guarded by mu
+	mute  bool                    // guarded by mu
 }
 
 // A Target is one SRV record.
@@ -66,6 +67,13 @@ func (s *Server) SetTargets(name string, targets ...Target) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.sets[name+"."] = targets
+}
+
+// SetMute has the server answer nobody, or everybody.
+func (s *Server) SetMute(mute bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.mute = mute
 }
 
 // Asked is how often a name was asked for.
@@ -118,6 +126,9 @@ func (s *Server) answer(query []byte) []byte {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.asked[name]++
+	if s.mute {
+		return nil
+	}
 	var records [][]byte
 	switch kind {
 	case typeA:

@@ -1,9 +1,11 @@
 package e2e
 
 import (
+	"fmt"
 	"io"
 	"net"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -32,8 +34,8 @@ func TestBackendByName(t *testing.T) {
 	})
 	conn := s.dial(t)
 	conn.ask(t, "set k 0 0 3\r\none\r\n", "NOT_STORED\r\n")
-	// until asks again and again until the answer is what it should be.
-	until := func(request, want string) {
+	// again asks until the answer is what it should be.
+	again := func(request, want string) {
 		t.Helper()
 		for end := time.Now().Add(answerTimeout); ; time.Sleep(10 * time.Millisecond) {
 			answer, _, err := askWithNoop(conn, request)
@@ -46,7 +48,7 @@ func TestBackendByName(t *testing.T) {
 		}
 	}
 	dns.SetHost("cache.test", "127.0.0.1")
-	until("set k 0 0 3\r\none\r\n", "STORED\r\n")
+	again("set k 0 0 3\r\none\r\n", "STORED\r\n")
 	if got := first.Command("get k"); got == "END\r\n" {
 		t.Error("it is not where the name led")
 	}
@@ -56,8 +58,8 @@ func TestBackendByName(t *testing.T) {
 	}
 	conn.ask(t, "get k\r\n", "VALUE k 0 3\r\none\r\nEND\r\n")
 	dns.SetHost("cache.test", "127.0.0.2")
-	until("get k\r\n", "END\r\n")
-	until("set k 0 0 3\r\ntwo\r\n", "STORED\r\n")
+	again("get k\r\n", "END\r\n")
+	again("set k 0 0 3\r\ntwo\r\n", "STORED\r\n")
 	if got := second.Command("get k"); got == "END\r\n" {
 		t.Error("it is not where the name leads now")
 	}
@@ -102,4 +104,28 @@ func forward(t *testing.T, from, to string) {
 		ln.Close()
 		<-done
 	})
+}
+
+// TestUpgradeOfSets has a set of backends be unknown while a new process is to take over: the one before goes on, which knows it.
+func TestUpgradeOfSets(t *testing.T) {
+	if throughMemcached(t) {
+		return
+	}
+	dns := dnstest.Start(t)
+	mc := startMemcached(t)
+	target := dnstest.Target{Host: "cache.test", Port: uint16(mc.Port()), Weight: 1}
+	dns.SetHost("cache.test", "127.0.0.1")
+	dns.SetTargets("_memcached._tcp.test", target)
+	l := startLineage(t, buildProgram(t), fmt.Sprintf("[proxy]\ndns_server = %q\n[pools.main]\nbackends = [\"dnssrv+_memcached._tcp.test\"]\n", dns.Addr()))
+	c := l.dial(t)
+	c.ask(t, "set k 0 0 1\r\nv\r\n", "STORED\r\n")
+	dns.SetTargets("_memcached._tcp.test")
+	if out, err := l.tryUpgrade(); err == nil || !strings.Contains(out, "the new process says: the SRV records of _memcached._tcp.test are not found") {
+		t.Errorf("an upgrade without the set: %v: %s", err, out)
+	}
+	c.ask(t, "get k\r\n", "VALUE k 0 1\r\nv\r\nEND\r\n")
+	dns.SetTargets("_memcached._tcp.test", target)
+	l.upgrade()
+	c.ask(t, "get k\r\n", "VALUE k 0 1\r\nv\r\nEND\r\n")
+	l.finish()
 }

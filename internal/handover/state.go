@@ -52,6 +52,7 @@ type Server struct {
 	Server  string   `json:"server"` // network and address
 	State   string   `json:"state"`  // "up", "down" or "held"
 	Version string   `json:"version,omitempty"`
+	IP      string   `json:"ip,omitempty"`   // that its name had
 	Keys    [][]byte `json:"keys,omitempty"` // writes that it missed
 	// Overflowed says that there were more.
 	Overflowed bool `json:"overflowed,omitempty"`

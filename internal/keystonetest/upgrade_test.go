@@ -19,7 +19,10 @@ func upgrades() int {
 	return 3
 }
 
-const betweenUpgrades = time.Second
+const (
+	betweenUpgrades = 500 * time.Millisecond
+	afterUpgrades   = 4 // roles that are removed
+)
 
 var takenOver = regexp.MustCompile(`process (\d+) has taken over (\d+) conns, which waited for (\S+)\n`)
 
@@ -47,13 +50,13 @@ func testUpgraded(t *testing.T, s *site) {
 	time.Sleep(betweenUpgrades)
 	close(over)
 	first := <-during
-	second := s.removeRoles(members, removals()/2, nil)
+	second := s.removeRoles(members, afterUpgrades, nil)
 	l.end()
 	f := s.proxy.figures()
 	ended += f.sum(closed)
 	t.Logf("%d upgrades, for which clients waited %v at most; meanwhile %v; afterwards %v. Validations: %v", upgrades(), slowest, first, second, l)
 	s.clean(first, 0)
-	s.clean(second, removals()/2)
+	s.clean(second, afterUpgrades)
 	for _, b := range l.bad[:min(len(l.bad), 5)] {
 		t.Errorf("a validation was answered with HTTP %d after %v: %s", b.status, b.at, b.body)
 	}
