@@ -41,7 +41,7 @@ type Daemon struct {
 	version string
 	log     *Log
 	admin   *admin.Server // nil without [admin], and so is
-	adminLn net.Listener
+	adminLn *leavable
 	from    *Inheritance
 	systemd *systemd
 	program string   // the file that an upgrade starts; "": not known
@@ -60,21 +60,16 @@ func New(o Options) (*Daemon, error) {
 	d := &Daemon{path: o.Path, version: o.Version, log: o.Log, file: o.File, from: o.Inherited, systemd: newSystemd(o.Log.Logger)}
 	d.program, d.args = program()
 	var err error
-	// First, as it leaves nothing behind when the proxy cannot listen.
-	if address := o.File.Admin.Address; address != "" {
-		if d.adminLn, err = d.from.admin(address); err == nil && d.adminLn == nil {
-			d.adminLn, err = net.Listen("tcp", address)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("admin: %w", err)
-		}
-	}
 	d.finder = &discover.Finder{Resolver: backend.Resolver(o.File.Proxy.DNSServer)}
 	cfg, missing := d.find(context.Background(), o.File.Proxy)
 	if len(missing) > 0 && d.from.takesOver() { // the process before knows what they stand for
 		return nil, fmt.Errorf("the SRV records of %s are not found", strings.Join(missing, ", "))
 	}
 	d.found = cfg
+	// First, as it leaves nothing behind when the proxy cannot listen.
+	if d.adminLn, err = d.openAdmin(o.File.Admin.Address); err != nil {
+		return nil, fmt.Errorf("admin: %w", err)
+	}
 	cfg.Version = o.Version
 	if cfg.Workers == 0 {
 		cfg.Workers = runtime.GOMAXPROCS(0)

@@ -52,6 +52,9 @@ func (d *Daemon) Upgrade(ctx context.Context) (report string, err error) {
 	pid := next.cmd.Process.Pid
 	d.log.Info("another process has taken over", zap.Int("pid", pid), zap.Int("conns", next.conns), zap.Duration("paused", next.paused),
 		zap.Duration("took", time.Since(start)))
+	if d.adminLn != nil {
+		d.adminLn.leave()
+	}
 	d.systemd.mainPID(pid)
 	d.Leave()
 	return fmt.Sprintf("process %d has taken over %d conns, which waited for %v\n", pid, next.conns, next.paused.Round(time.Microsecond)), nil
@@ -134,11 +137,7 @@ func (d *Daemon) listeners() ([]handover.Listener, error) {
 	if d.adminLn == nil {
 		return all, nil
 	}
-	tcp, ok := d.adminLn.(*net.TCPListener)
-	if !ok {
-		return nil, fmt.Errorf("the admin listener is a %T", d.adminLn)
-	}
-	f, err := tcp.File()
+	f, err := d.adminLn.File()
 	if err != nil {
 		return nil, fmt.Errorf("admin: %w", err)
 	}
@@ -193,6 +192,7 @@ func (s *successor) kill() error {
 type Inheritance struct {
 	conn      *handover.Conn // nil: there is nobody before
 	listeners []handover.Listener
+	paths     []string // of unix sockets that nobody needs any more, when this process has taken over
 }
 
 // Inherit gives what the environment says that the process has inherited, and takes it out of the environment, so that no child thinks the same.
@@ -246,6 +246,9 @@ func (i *Inheritance) takeOver(ctx context.Context, d *Daemon) error {
 	if err := i.conn.Taken(); err != nil {
 		return err
 	}
+	for _, path := range i.paths {
+		_ = os.Remove(path) // whoever finds it there is refused
+	}
 	d.log.Info("this process has taken over", zap.Int("conns", len(state.Sessions)))
 	return nil
 }
@@ -285,6 +288,9 @@ func (i *Inheritance) closeRest(log *zap.Logger) {
 			log.Warn("an inherited socket is in no [[listeners]] or [admin] of the configuration, and is closed", zap.String("address", l.Address))
 			l.File.Close()
 			l.File = nil
+			if l.Unlink {
+				i.paths = append(i.paths, l.Address)
+			}
 		}
 	}
 }
