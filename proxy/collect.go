@@ -106,7 +106,7 @@ func (s *Server) askWorkers(ctx context.Context, snap *Snapshot) error {
 				w.collect(snap)
 				addresses.Take(&w.counts.clients)
 			}
-			if err := w.visit(ctx, take); err != nil {
+			if err := w.loop.Visit(ctx, take); err != nil {
 				addresses.Drop()
 				return err
 			}

@@ -128,7 +128,7 @@ func (s *Server) Linger(ctx context.Context) {
 // onWorkers calls fn in the loop of each worker, one after the other.
 func (s *Server) onWorkers(fn func(w *worker)) {
 	for _, w := range s.workers {
-		_ = w.visit(context.Background(), func() { fn(w) }) // it has no time limit
+		_ = w.loop.Visit(context.Background(), func() { fn(w) }) // it has no time limit
 	}
 }
 

@@ -259,7 +259,8 @@ func TestHandoverOfNames(t *testing.T) {
 		return c.answers("set k 0 0 1\r\nv") == "STORED\r\n"
 	})
 	dns.SetMute(true)
-	r = r.succeed()
+	defer dns.SetMute(false)
+	r.succeed()
 	c.ask(t, "get k", "VALUE k 0 1")
 	c.want(t, "v")
 	c.want(t, "END")

@@ -121,7 +121,7 @@ func (s *Server) look(ctx context.Context, w *watcher) bool {
 				wk.pools[w.index].AddJoined(w.Promoter.Joined)
 			}
 		}
-		if wk.visit(ctx, see) != nil {
+		if wk.loop.Visit(ctx, see) != nil {
 			return false
 		}
 		if win != nil {
@@ -136,7 +136,7 @@ func (s *Server) look(ctx context.Context, w *watcher) bool {
 		}
 	}
 	for _, wk := range lenders {
-		if wk.visit(ctx, wk.pools[w.index].Release) != nil {
+		if wk.loop.Visit(ctx, wk.pools[w.index].Release) != nil {
 			return false
 		}
 	}

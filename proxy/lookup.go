@@ -44,7 +44,7 @@ func (s *Server) Lookup(ctx context.Context, key []byte) (*KeyReport, error) {
 		return nil, down
 	}
 	var p *pool.Shared
-	err := w.visit(ctx, func() {
+	err := w.loop.Visit(ctx, func() {
 		index := w.tables.routes.Pool(key)
 		p = w.tables.pools[index]
 		q.exchange.To, q.exchange.Blunt = q, true

@@ -351,34 +351,6 @@ func (s *Server) Release(poolName, backendName string) bool {
 	return false
 }
 
-// visit has fn run by the worker's loop and waits for it. If ctx ends first, fn does not run any more.
-func (w *worker) visit(ctx context.Context, fn func()) error {
-	const (
-		waiting = iota
-		begun
-		givenUp
-	)
-	var state atomic.Int32
-	done := make(chan struct{})
-	if !w.loop.Post(func() {
-		if state.CompareAndSwap(waiting, begun) {
-			fn()
-		}
-		close(done)
-	}) {
-		return nil
-	}
-	select {
-	case <-done:
-	case <-ctx.Done():
-		if state.CompareAndSwap(waiting, givenUp) {
-			return fmt.Errorf("figures: %w", ctx.Err())
-		}
-		<-done
-	}
-	return nil
-}
-
 // statLines are the proxy's own lines for `stats`.
 func (s *Server) statLines() []byte {
 	ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)

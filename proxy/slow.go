@@ -28,7 +28,7 @@ func (s *Server) tellSlow(ctx context.Context) {
 		left := cfg.SlowRate
 		for _, w := range s.workers {
 			var taken []slowCalls
-			if w.visit(ctx, func() { taken = w.takeSlow() }) != nil {
+			if w.loop.Visit(ctx, func() { taken = w.takeSlow() }) != nil {
 				return
 			}
 			for i := range taken {

@@ -2,6 +2,7 @@
 package dnstest
 
 import (
+	"bytes"
 	"encoding/binary"
 	"net"
 	"net/netip"
@@ -19,6 +20,13 @@ type Server struct {
 	sets  map[string][]Target     // guarded by mu
 	asked map[string]int          // guarded by mu
 	mute  bool                    // guarded by mu
+	late  []query                 // guarded by mu: what came while it was mute
+}
+
+// A query is one that is not answered yet.
+type query struct {
+	text []byte
+	from net.Addr
 }
 
 // A Target is one SRV record.
@@ -69,11 +77,16 @@ func (s *Server) SetTargets(name string, targets ...Target) {
 	s.sets[name+"."] = targets
 }
 
-// SetMute has the server answer nobody, or everybody.
+// SetMute has the server answer nobody, or everybody, those too who have asked meanwhile.
 func (s *Server) SetMute(mute bool) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.mute = mute
+	late := s.late
+	s.late = nil
+	s.mu.Unlock()
+	for _, q := range late {
+		s.reply(q)
+	}
 }
 
 // Asked is how often a name was asked for.
@@ -96,14 +109,19 @@ func (s *Server) serve() {
 		if err != nil {
 			return
 		}
-		if answer := s.answer(buf[:n]); answer != nil {
-			_, _ = s.conn.WriteTo(answer, from)
-		}
+		s.reply(query{bytes.Clone(buf[:n]), from})
+	}
+}
+
+func (s *Server) reply(q query) {
+	if answer := s.answer(q); answer != nil {
+		_, _ = s.conn.WriteTo(answer, q.from)
 	}
 }
 
 // answer answers a query of one question (RFC 1035, 4.1).
-func (s *Server) answer(query []byte) []byte {
+func (s *Server) answer(q query) []byte {
+	query := q.text
 	if len(query) < header || binary.BigEndian.Uint16(query[4:]) != 1 {
 		return nil
 	}
@@ -127,6 +145,7 @@ func (s *Server) answer(query []byte) []byte {
 	defer s.mu.Unlock()
 	s.asked[name]++
 	if s.mute {
+		s.late = append(s.late, q)
 		return nil
 	}
 	var records [][]byte

@@ -59,6 +59,7 @@ split.enabled = true
 split.threshold = "64KiB"
 `, secret, pair.Cert, pair.Key, t.TempDir(), startMemcached(t).Addr(), startMemcached(t).Addr()))
 
+	waitListening(t, secret)
 	var found findings
 	var stop atomic.Bool
 	var clients sync.WaitGroup
@@ -114,11 +115,11 @@ split.threshold = "64KiB"
 		newcomers = append(newcomers, c)
 		time.Sleep(*pauseFlag)
 	}
-	stop.Store(true)
-	result := endLoad()
 	if !l.alive(first) {
 		t.Error("the first process has ended, which had TLS with clients")
 	}
+	stop.Store(true)
+	result := endLoad()
 	clients.Wait()
 	found.tell(t)
 	if v := result.Verify; result.Failed+result.Redials+result.Timeouts+v.Offences() != 0 || result.Answers == 0 {

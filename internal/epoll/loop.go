@@ -1,8 +1,11 @@
 package epoll
 
 import (
+	"context"
+	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"mcproxy/internal/buffer"
@@ -169,6 +172,34 @@ func (l *Loop) Post(fn func()) bool {
 	l.Kernel.Wake() // under mu: once closed is set nobody wakes a kernel that may be released
 	l.mu.Unlock()
 	return true
+}
+
+// Visit has fn run by the loop and waits for it; a loop whose Run has ended does not run it. If ctx ends first, fn does not run any more.
+func (l *Loop) Visit(ctx context.Context, fn func()) error {
+	const (
+		waiting = iota
+		begun
+		givenUp
+	)
+	var state atomic.Int32
+	done := make(chan struct{})
+	if !l.Post(func() {
+		if state.CompareAndSwap(waiting, begun) {
+			fn()
+		}
+		close(done)
+	}) {
+		return nil
+	}
+	select {
+	case <-done:
+	case <-ctx.Done():
+		if state.CompareAndSwap(waiting, givenUp) {
+			return fmt.Errorf("the loop has no time: %w", ctx.Err())
+		}
+		<-done
+	}
+	return nil
 }
 
 // Stop makes Run return at the end of its turn. The loop itself calls it (from elsewhere: Post it).
