@@ -52,7 +52,8 @@ func newStage(start time.Time) *stage {
 func (s *stage) Ready() bool                 { return true }
 func (s *stage) Release(string, string) bool { return false }
 
-func (s *stage) Reload(context.Context) (string, error)  { return "", errors.New("this is a stage") }
+func (s *stage) Reload(context.Context) (string, error) { return "", errors.New("this is a stage") }
+
 func (s *stage) Upgrade(context.Context) (string, error) { return "", errors.New("this is a stage") }
 
 func (s *stage) set(change func()) {

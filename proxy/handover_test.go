@@ -287,7 +287,7 @@ func TestHandoverOfJournal(t *testing.T) {
 	c.ask(t, "set k 0 0 3\r\nold", "STORED")
 	mc.Pause()
 	c.ask(t, "set k 0 0 3\r\nnew", "SERVER_ERROR "+mc.Addr()+": timed out")
-	r = r.succeed()
+	r.succeed()
 	c.ask(t, "get k", "SERVER_ERROR "+mc.Addr()+": earlier write unsettled")
 	mc.Resume()
 	until(t, "the key can be read again", func() bool {

@@ -186,7 +186,7 @@ func (s *Server) answer(q query) []byte {
 
 func encodeName(name string) []byte {
 	var out []byte
-	for _, label := range strings.Split(strings.TrimSuffix(name, "."), ".") {
+	for label := range strings.SplitSeq(strings.TrimSuffix(name, "."), ".") {
 		out = append(append(out, byte(len(label))), label...)
 	}
 	return append(out, 0)

@@ -3,14 +3,9 @@
 package e2e
 
 import (
-	"bufio"
 	"flag"
 	"fmt"
-	"net/http"
 	"os"
-	"strconv"
-	"strings"
-	"sync"
 	"testing"
 	"time"
 )
@@ -50,87 +45,6 @@ func TestFaults(t *testing.T) {
 			t.Logf("took %v", time.Since(start).Round(time.Millisecond))
 		})
 	}
-}
-
-// running is mcproxy as a process, with its admin endpoints.
-type running struct {
-	endpoint
-	t     *testing.T
-	pid   int
-	admin string
-}
-
-// startRunning starts the program with a configuration that lacks the listener and the admin endpoints; it ends with the test.
-func startRunning(t *testing.T, binary, config string) *running {
-	t.Helper()
-	r := &running{t: t, admin: freeAddress(t)}
-	r.pid, r.endpoint = runProgram(t, binary, fmt.Sprintf("[admin]\naddress = %q\n\n%s", r.admin, config))
-	return r
-}
-
-// figures are the samples of /metrics, by name and labels as they stand there.
-type figures map[string]float64
-
-// figures reads /metrics. Its conn does not stay. A proxy whose workers are too busy to tell is asked again.
-func (r *running) figures() figures {
-	r.t.Helper()
-	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: answerTimeout}
-	start := time.Now()
-	resp, err := client.Get("http://" + r.admin + "/metrics")
-	for err == nil && resp.StatusCode != http.StatusOK && time.Since(start) < answerTimeout {
-		resp.Body.Close()
-		resp, err = client.Get("http://" + r.admin + "/metrics")
-	}
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	if took := time.Since(start); took > time.Second {
-		r.t.Logf("/metrics took %v", took.Round(time.Millisecond))
-	}
-	f := figures{}
-	lines := bufio.NewScanner(resp.Body)
-	for lines.Scan() {
-		line := lines.Text()
-		at := strings.LastIndexByte(line, ' ')
-		if at < 0 || line[0] == '#' {
-			continue
-		}
-		value, err := strconv.ParseFloat(line[at+1:], 64)
-		if err != nil {
-			r.t.Fatalf("/metrics: %q: %v", line, err)
-		}
-		f[line[:at]] = value
-	}
-	if err := lines.Err(); err != nil {
-		r.t.Fatal(err)
-	}
-	return f
-}
-
-// sum adds up the samples of a metric that have all of labels, each written as `pool="main"`. One that has none fails the test: the
-// name is wrong.
-func (r *running) sum(f figures, name string, labels ...string) float64 {
-	r.t.Helper()
-	sum, found := 0.0, false
-	for series, value := range f {
-		bare, list, _ := strings.Cut(series, "{")
-		if bare != name {
-			continue
-		}
-		found = true
-		has := true
-		for _, label := range labels {
-			has = has && strings.Contains(list, label)
-		}
-		if has {
-			sum += value
-		}
-	}
-	if !found {
-		r.t.Errorf("/metrics has no %s", name)
-	}
-	return sum
 }
 
 // holdings are what a process holds on to.
@@ -181,33 +95,5 @@ func (r *running) flat(before holdings) {
 	r.t.Logf("before: %v; after: %v", before, after)
 	if after.descriptors > before.descriptors+spareConns || after.goroutines > before.goroutines || after.memory > before.memory+flatMemory {
 		r.t.Errorf("the process holds %v; before it held %v", after, before)
-	}
-}
-
-// findings are what goroutines of a test found wrong: the first few, and how many.
-type findings struct {
-	mu    sync.Mutex // guards both
-	first []string
-	count int
-}
-
-func (f *findings) add(format string, args ...any) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.count++; f.count <= 10 {
-		f.first = append(f.first, fmt.Sprintf(format, args...))
-	}
-}
-
-// tell fails the test with them.
-func (f *findings) tell(t *testing.T) {
-	t.Helper()
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	for _, text := range f.first {
-		t.Error(text)
-	}
-	if f.count > len(f.first) {
-		t.Errorf("and %d more", f.count-len(f.first))
 	}
 }

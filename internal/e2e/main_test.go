@@ -25,7 +25,10 @@ func TestMain(m *testing.M) {
 		os.Exit(0)
 	}
 	go lag.run()
-	goleak.VerifyTestMain(m, goleak.IgnoreCurrent())
+	goleak.VerifyTestMain(m, goleak.IgnoreCurrent(), goleak.Cleanup(func(code int) {
+		os.RemoveAll(built.dir)
+		os.Exit(code)
+	}))
 }
 
 // seed is the run's seed; it is printed, so that a failure can be repeated.

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -23,16 +24,31 @@ func startProgramOf(t *testing.T, config string) (pid int, ep endpoint) {
 	return runProgram(t, buildProgram(t), config)
 }
 
-// buildProgram builds mcproxy, without the race detector, and gives its path.
+// built is the program that all tests share. TestMain removes it.
+var built struct {
+	once      sync.Once
+	dir, path string
+	err       error
+}
+
+// buildProgram builds mcproxy, without the race detector, and gives its path. It is built once.
 func buildProgram(t *testing.T) string {
 	t.Helper()
-	binary := filepath.Join(t.TempDir(), "mcproxy")
-	build := exec.Command("go", "build", "-buildvcs=false", "-o", binary, "mcproxy/cmd/mcproxy")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
+	built.once.Do(func() {
+		if built.dir, built.err = os.MkdirTemp("", "mcproxy"); built.err != nil {
+			return
+		}
+		built.path = filepath.Join(built.dir, "mcproxy")
+		build := exec.Command("go", "build", "-buildvcs=false", "-o", built.path, "mcproxy/cmd/mcproxy")
+		build.Env = append(os.Environ(), "CGO_ENABLED=0")
+		if out, err := build.CombinedOutput(); err != nil {
+			built.err = fmt.Errorf("go build: %w\n%s", err, out)
+		}
+	})
+	if built.err != nil {
+		t.Fatal(built.err)
 	}
-	return binary
+	return built.path
 }
 
 // runProgram runs mcproxy with a configuration that lacks only the listener; it ends with the test.

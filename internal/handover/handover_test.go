@@ -73,7 +73,7 @@ func TestHandover(t *testing.T) {
 		s := handover.Session{FD: fds[0], Listener: i % 2, Skip: i % 3, EOF: i%5 == 0}
 		if i%7 == 0 && i > 0 {
 			s.In = bytes.Repeat([]byte{byte(i)}, i*1000)
-			s.Out = []byte(fmt.Sprint("out", i))
+			s.Out = fmt.Append(nil, "out", i)
 			s.Refusal = &handover.Refusal{Answer: "no", Unlink: []byte("\xfe")}
 		}
 		given.Sessions = append(given.Sessions, s)
