@@ -27,7 +27,7 @@ UPGRADES ?= 100# of the long run of upgrades
 KEYSTONEFLAGS ?=# of the tests with the real Keystone, such as -full, or -run 'TestKeystone/dogpile.cache.pylibmc'
 RIVALFLAGS ?=# of the comparison with other proxies, such as --pairs 3 --seconds 2; --help lists them
 
-.PHONY: help build run test race norace simulate fuzz lint bench bench-compare bench-rivals bench-hotkeys bench-metrics soak-differential soak-chaos soak-faults soak-upgrades e2e-keystone tutorial install-test-deps clean
+.PHONY: help build run test race norace simulate soak-simulate fuzz lint bench bench-compare bench-rivals bench-hotkeys bench-copies bench-metrics soak-differential soak-chaos soak-faults soak-upgrades e2e-keystone tutorial install-test-deps clean
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,6 +53,9 @@ norace: ## Run the tests that the race detector would falsify (allocations, memo
 simulate: ## Simulate two proxies over the same servers, SEEDS times (100000), and check what their clients saw
 	$(GO) test ./pool -run '^TestTwoProxies$$' -timeout 0 -v -pair-seeds=$(strip $(SEEDS))
 
+soak-simulate: ## Simulate two proxies that make copies of hot keys, SEEDS times (100000), about five minutes, and break one rule after the other
+	$(GO) test ./pool -run '^(TestCopies|TestCopyMutants)$$' -timeout 0 -v -copy-seeds=$(strip $(SEEDS))
+
 fuzz: ## Run each fuzz target for FUZZTIME (10s)
 	GO='$(GO)' FUZZTIME='$(strip $(FUZZTIME))' scripts/fuzz $(PACKAGES)
 
@@ -73,6 +76,9 @@ bench-hotkeys: ## Measure what becomes of hot and oversized keys, a quarter of a
 
 bench-metrics: ## Measure what counting requests costs, six minutes, and write bench/results; METRICSFLAGS='--pairs 3 --seconds 1' is a quick look
 	@GO='$(GO)' scripts/bench-metrics $(METRICSFLAGS)
+
+bench-copies: ## Measure what copies of hot keys do, through several proxies, half an hour, and write bench/results; COPYFLAGS='--runs 1 --pairs 2 --seconds 3' is a quick look
+	@GO='$(GO)' scripts/bench-copies $(COPYFLAGS)
 
 soak-differential: ## Compare 10 million random commands through the proxy with memcached's own answers
 	@scripts/install-packages memcached

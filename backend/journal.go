@@ -146,7 +146,17 @@ func (j *Journal) settle(d *debt, now int64) (more bool) {
 	return false
 }
 
-// remember notes that a key has left.
+// doubt has a key doubted as if it had left now. Of more than limit keys none is told from the others: all are doubted.
+func (j *Journal) doubt(key []byte, limit int, now int64) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if len(j.left[0]) >= limit {
+		key = nil
+	}
+	j.remember(string(key), now)
+}
+
+// remember notes that a key has left; "" is any.
 func (j *Journal) remember(key string, now int64) {
 	if j.left[0] == nil || now-j.turned > leftFor {
 		j.left[1], j.left[0], j.turned = j.left[0], make(map[string]int64), now
@@ -172,7 +182,7 @@ func (j *Journal) doubts(key []byte, since int64) bool {
 		return true
 	}
 	for _, left := range j.left {
-		if at, found := left[string(key)]; found && at >= since {
+		if max(left[string(key)], left[""]) >= max(since, 1) {
 			return true
 		}
 	}

@@ -112,7 +112,12 @@ func (p *Pipeline) SendKeys(c *Call, verb protocol.Verb, line []byte, affinity u
 	return nil
 }
 
-// Doubted says whether a key is Blocked, or was within the last patience: then what stands of it elsewhere may be older than its
+// Doubt has a key Doubted from now on, because a write of it failed though this backend may have it.
+func (p *Pipeline) Doubt(key []byte) {
+	p.Backend.journal.doubt(key, p.Backend.Options().JournalLimit, p.loop.Now)
+}
+
+// Doubted says whether a key is Blocked, or was within the last patience, or its Doubt was: then what stands of it elsewhere may be older than its
 // writes that failed here.
 func (p *Pipeline) Doubted(key []byte, patience time.Duration) bool {
 	return p.Backend.journal.doubts(key, p.loop.Now-int64(patience))

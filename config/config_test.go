@@ -129,7 +129,6 @@ func TestParseEveryKey(t *testing.T) {
 					HideKeys:   true,
 					HotDrill:   100 * time.Millisecond,
 					Split:      pool.SplitConfig{Enabled: true, Threshold: 100 << 10, Chunk: 10_000, Copies: 2, MaxValue: 8 << 20},
-					Copies:     pool.CopyConfig{Mode: copies.Strict, Max: 3},
 					HotKeys: hotkey.Config{
 						Tau: 0.1, Window: int64(500 * time.Millisecond), Cool: int64(90 * time.Second), Top: 7, MinRate: 12.5, Ignore: []string{"_lock", "tokens/"},
 					},
@@ -151,10 +150,13 @@ func TestParseEveryKey(t *testing.T) {
 					},
 				},
 				{
-					Name:     "kilo",
-					Backends: []pool.BackendConfig{{Network: "tcp", Address: "127.0.0.1:11211", Weight: 1}},
-					Ring:     ring.Options{Kind: "cmemcache", NoOrOne: true},
-					Backend:  backend.Options{Keepalive: 30 * time.Second},
+					Name: "kilo",
+					Backends: []pool.BackendConfig{
+						{Network: "tcp", Address: "127.0.0.1:11211", Weight: 1}, {Network: "tcp", Address: "127.0.0.2:11211", Weight: 1},
+					},
+					Copies:  pool.CopyConfig{Mode: copies.Strict, Max: 3},
+					Ring:    ring.Options{Kind: "cmemcache", NoOrOne: true},
+					Backend: backend.Options{Keepalive: 30 * time.Second},
 				},
 				{
 					Name:     "old",

@@ -91,6 +91,7 @@ func (d *draft) checkGutters(r *reader) {
 		if i < 0 || d.pools[i].config.Name == p.config.Name {
 			continue
 		}
+		d.pools[i].withoutCopies(r, "standing in for pool "+quote(p.config.Name)+", whose keys come and go")
 		for _, b := range p.config.Backends {
 			if again, ok := d.pools[i].addresses[sameAddress(b.Network, b.Address)]; ok {
 				r.fail(again, "is a backend of pool %s too, for which this pool stands in", quote(p.config.Name))
@@ -111,6 +112,18 @@ func (p *poolDraft) checkReplicas(r *reader) {
 	if len(c.Backends) < copies.MinBackends {
 		c.Copies.Mode = copies.Off
 	}
+	if c.OnDown != placement.OnDownFail { // proxies do not know of each other where they look for keys meanwhile, so they cannot agree on copies
+		p.withoutCopies(r, "on_down = "+quote(p.onDown)+", by which keys come and go")
+	}
+}
+
+// withoutCopies has no key get copies. It is a mistake if the file says that some should.
+func (p *poolDraft) withoutCopies(r *reader, why string) {
+	mode := p.at.key("replicas").key("mode")
+	if p.at.has("replicas") && p.at.key("replicas").has("mode") && p.replicas != "off" {
+		r.fail(mode, "goes not with %s; write mode = \"off\"", why)
+	}
+	p.config.Copies.Mode = copies.Off
 }
 
 // checkTLS finds backends of which nobody knows what their certificates are for.

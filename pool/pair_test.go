@@ -43,8 +43,9 @@ type breakage struct {
 	driven  bool            // keys get copies: see newCopies
 	copies  copies.Mutant
 	replica replica.Mutant
-	mode    copies.Mode // of driven runs; Off: any
-	gentle  bool        // gentle runs alone
+	mode    copies.Mode  // of driven runs; Off: any
+	gentle  bool         // gentle runs alone
+	strikes []strikeKind // what happens most
 }
 
 // A plan is what a seed makes of a run.
@@ -161,7 +162,11 @@ func (w *pair) launch(index int) error {
 	}
 	for i := range w.plan.workers {
 		loop := w.net.NewLoop()
-		p.workers = append(p.workers, simWorker{loop, pool.New(p.shared, loop, uint64(i)), pool.NewGatherer(loop)})
+		seed := uint64(i)
+		if w.plan.copy != nil { // no two writers may draw the same numbers
+			seed |= uint64(index+1)<<8 | uint64(p.number)<<16
+		}
+		p.workers = append(p.workers, simWorker{loop, pool.New(p.shared, loop, seed), pool.NewGatherer(loop)})
 	}
 	for i, b := range p.shared.Backends {
 		loop := p.workers[i%len(p.workers)].loop

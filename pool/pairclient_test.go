@@ -161,7 +161,7 @@ func (c *pairClient) choose() (line []byte, ops []*pairOp) {
 	if c.w.plan.viral && rnd.IntN(2) == 0 {
 		n = 31
 	}
-	if c.w.plan.copy != nil && rnd.IntN(3) > 0 {
+	if c.w.plan.copy != nil && rnd.IntN(c.w.plan.copy.calm) > 0 {
 		n = []int{0, 3, 31, 31, 31, 31}[rnd.IntN(6)]
 	}
 	if c.w.plan.rough && rnd.IntN(2) == 0 {
@@ -275,6 +275,11 @@ func (r *pairRequest) Finish(_ *pool.Exchange, answer []byte) {
 	}
 	c.waiting = false
 	c.later()
+	if c.w.plan.copy != nil {
+		for _, o := range r.ops {
+			c.w.plan.copy.watch(o)
+		}
+	}
 }
 
 // understand reads one key's part of an answer and gives what follows it. lenient: what says that nothing was there or done may

@@ -34,6 +34,9 @@ func NewMemory() *Memory { return &Memory{items: make(map[string]item)} }
 // Keys gives the keys of all items, the oldest first. It is valid until the next request.
 func (m *Memory) Keys() []string { return m.keys }
 
+// Value gives an item's value; "" if there is none.
+func (m *Memory) Value(key string) string { return m.items[key].value }
+
 // Remove evicts an item.
 func (m *Memory) Remove(key string) {
 	if _, found := m.items[key]; found {

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"mcproxy/internal/epoll"
 )
 
 type serverState uint8
@@ -22,6 +24,9 @@ type Server struct {
 	Memory *Memory // what it holds; a restart empties it
 	// KeepCAS lets the cas numbers go on after a restart. memcached's begin again, so that a number can mean two items.
 	KeepCAS bool
+	// Recount bounds how far cas numbers go back with a restart, if they are not kept: other requests may have brought them near where they
+	// were. 0: to the begin.
+	Recount uint64
 	// KeepItems has Kill leave what the server holds, as when the way to it is cut.
 	KeepItems bool
 
@@ -35,7 +40,8 @@ type Server struct {
 // stream is one conn, on the server's side.
 type stream struct {
 	server *Server
-	sock   *sock  // the other side; nil when that is closed
+	sock   *sock // the other side; nil when that is closed
+	kernel *Kernel
 	in     []byte // arrived at the server's kernel
 	tried  int    // so many bytes of in were looked at and are no whole request
 	closed bool   // the client's end arrived
@@ -55,7 +61,7 @@ func (n *Net) NewServer() (s *Server, address string) {
 }
 
 func (s *Server) accept(k *sock) *stream {
-	c := &stream{server: s, sock: k}
+	c := &stream{server: s, sock: k, kernel: k.kernel}
 	s.conns = append(s.conns, c)
 	return c
 }
@@ -82,8 +88,11 @@ func (s *Server) Kill() {
 		cas := s.Memory.cas
 		s.Memory = NewMemory()
 		s.Memory.now = s.net.Now
-		if s.KeepCAS {
+		switch {
+		case s.KeepCAS:
 			s.Memory.cas = cas
+		case s.Recount > 0:
+			s.Memory.cas = cas - min(cas, s.net.Rand.Uint64N(s.Recount+1))
 		}
 	}
 	for _, c := range s.conns {
@@ -118,6 +127,15 @@ func (s *Server) Reset() {
 	c.reset()
 }
 
+// Sever breaks all conns of a loop to the server.
+func (s *Server) Sever(l *epoll.Loop) {
+	for _, c := range s.conns {
+		if c.sock != nil && c.sock.failed == 0 && c.kernel.Loop == l {
+			c.reset()
+		}
+	}
+}
+
 func (c *stream) reset() {
 	if c.sock != nil {
 		c.sock.failed = unix.ECONNRESET
@@ -141,7 +159,8 @@ func (c *stream) lose() {
 // toServer has data arrive at the server, behind what was written before; nil: the end of the stream.
 func (c *stream) toServer(from *sock, data []byte) {
 	n := c.server.net
-	c.lastIn = max(c.lastIn, n.now+int64(n.latency()))
+	there, _ := c.kernel.delays(c.server)
+	c.lastIn = max(c.lastIn, n.now+int64(n.latency()+there))
 	data = slices.Clone(data)
 	n.After(time.Duration(c.lastIn-n.now), func() { c.arrive(from, data) })
 }
@@ -224,7 +243,8 @@ func (s *Server) step() {
 
 func (c *stream) send(answer []byte) {
 	n := c.server.net
-	c.last = max(c.last, n.now+int64(n.latency()))
+	_, back := c.kernel.delays(c.server)
+	c.last = max(c.last, n.now+int64(n.latency()+back))
 	n.After(time.Duration(c.last-n.now), func() {
 		if c.sock != nil && c.sock.failed == 0 {
 			c.sock.in = append(c.sock.in, answer...)

@@ -187,6 +187,14 @@ type Kernel struct {
 	stalled      bool  // it is in the midst of a system call that takes long
 	stoppedUntil int64 // it does not turn before
 	waited       bool  // the last Wait found nothing, and nothing was left to do from this moment's turn before
+	slow         []Slowness
+}
+
+// A Slowness makes the way between a loop and a server longer for a while.
+type Slowness struct {
+	Server   *Server
+	To, From time.Duration // how much longer, each way
+	Until    int64         // Net.Now
 }
 
 // sock is a descriptor of a Kernel.
@@ -230,6 +238,22 @@ func (n *Net) Crash(l *epoll.Loop) {
 func (n *Net) Stop(l *epoll.Loop, d time.Duration) {
 	k := l.Kernel.(*Kernel)
 	k.stoppedUntil = max(k.stoppedUntil, n.now+int64(d))
+}
+
+// Slow has a loop suffer a slowness from now on.
+func (n *Net) Slow(l *epoll.Loop, s Slowness) {
+	k := l.Kernel.(*Kernel)
+	k.slow = append(k.slow, s)
+}
+
+// delays gives how much longer the ways to and from a server are now.
+func (k *Kernel) delays(to *Server) (there, back time.Duration) {
+	for i := range k.slow {
+		if s := &k.slow[i]; s.Server == to && k.net.now < s.Until {
+			there, back = max(there, s.To), max(back, s.From)
+		}
+	}
+	return there, back
 }
 
 // Stalled says whether a loop is in the midst of a system call that takes long.
@@ -394,9 +418,14 @@ func (k *Kernel) Connect(addr epoll.Address) (int, unix.Errno) {
 	s := &sock{fd: fd, kernel: k, connecting: true}
 	k.net.fds = append(k.net.fds, s)
 	k.socks = append(k.socks, s)
-	k.net.After(k.net.latency(), func() {
+	i := sa.Port - firstPort
+	wait := k.net.latency()
+	if i >= 0 && i < len(k.net.servers) {
+		there, back := k.delays(k.net.servers[i])
+		wait += there + back
+	}
+	k.net.After(wait, func() {
 		s.connecting = false
-		i := sa.Port - firstPort
 		switch {
 		case k.net.fds[fd-firstFD] == nil: // closed meanwhile
 		case i < 0 || i >= len(k.net.servers) || k.net.servers[i].state == dead:

@@ -74,7 +74,7 @@ func (rd *Reading) Begin() { rd.proceed() }
 // Fresh says that another may join the read: bytes of it have not been handed to the kernel, and what it was picked by still holds. It
 // may be asked until the reader has heard.
 func (rd *Reading) Fresh() bool {
-	return rd.begun && rd.ask.Do == replica.DoCopy && !rd.call.Sent() && (rd.r.elapsed() < rd.until || rd.r.shared.Mutant == JoinsOld)
+	return rd.begun && rd.ask.Do == replica.DoCopy && !rd.call.Sent() && rd.r.elapsed() < rd.until
 }
 
 // doubts says whether copies of a key may be older than its writes that failed.

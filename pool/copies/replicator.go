@@ -136,22 +136,22 @@ func (r *Replicator) Locks(node int, key []byte) bool {
 // Settle does what is left to do when the home has answered a write that is not Settled. It gives why the write cannot be acknowledged;
 // nil: it can.
 func (r *Replicator) Settle(o *steps.Op, node int, key []byte) *backend.Error {
-	return r.settle(o, node, key, nil)
+	return r.settle(o, node, &protocol.Request{Key: key})
 }
 
 // SettleRequest is Settle for a request as it was sent.
 func (r *Replicator) SettleRequest(o *steps.Op, node int, sent []byte) *backend.Error {
 	req := Parse(sent)
-	return r.settle(o, node, req.Key, req.Value)
+	return r.settle(o, node, req)
 }
 
-func (r *Replicator) settle(o *steps.Op, node int, key, value []byte) *backend.Error {
-	t := r.targetOf(node, key, replica.HashOf(key))
+func (r *Replicator) settle(o *steps.Op, node int, req *protocol.Request) *backend.Error {
+	t := r.targetOf(node, req.Key, replica.HashOf(req.Key))
 	now := r.elapsed()
 	view := r.shared.homes[node].sight.Load().Look(&r.shared.rules, t.hash, now)
 	var w replica.Write
 	w.StartWritten(&r.shared.rules, r.id(), t.replica(), view, now)
-	return r.verdict(r.carry(o, &trip{target: t, write: &w, care: careOf(&view), value: value}), node)
+	return r.verdict(r.carry(o, &trip{target: t, write: &w, care: careOf(&view), value: req.Value, flags: req.ClientFlags}), &t)
 }
 
 // A Request is a client's, on its way home as a step.
@@ -176,7 +176,7 @@ func (r *Replicator) Ask(o *steps.Op, q Request) {
 	if q.Step.Err != nil || !r.Changes(q.Req.Verb, q.Step.Status) || r.Settled(q.Node, q.Req.Key) {
 		return
 	}
-	q.Step.Err = r.settle(o, q.Node, q.Req.Key, q.Req.Value)
+	q.Step.Err = r.settle(o, q.Node, q.Req)
 }
 
 // askLocked is Ask in strict mode, for a key that may have copies.
@@ -190,7 +190,7 @@ func (r *Replicator) askLocked(o *steps.Op, q Request) {
 	sent := false
 	q.sent = &sent
 	outcome := r.carry(o, &trip{target: t, write: &w, care: careOf(&view), home: &q})
-	switch err := r.verdict(outcome, q.Node); {
+	switch err := r.verdict(outcome, &t); {
 	case err == nil, outcome == replica.Failed, sent && outcome == replica.NotWritten: // the step knows
 	case outcome == replica.NotWritten:
 		q.Step.Err = err
@@ -255,9 +255,10 @@ func careOf(v *replica.View) backend.Care {
 
 func (r *Replicator) id() uint64 { return r.rand.Uint64() | 1 }
 
-// verdict counts how a write ended, and gives what keeps it from being acknowledged.
-func (r *Replicator) verdict(o replica.Outcome, node int) *backend.Error {
-	err := &backend.Error{Backend: r.shared.backends[node].Name, Sent: true}
+// verdict counts how a write ended, and gives what keeps it from being acknowledged. If copies may be older than it, this process does not
+// read them.
+func (r *Replicator) verdict(o replica.Outcome, t *target) *backend.Error {
+	err := &backend.Error{Backend: r.shared.backends[t.node].Name, Sent: true}
 	switch o {
 	case replica.Acked:
 		r.figures.Settled++
@@ -266,6 +267,7 @@ func (r *Replicator) verdict(o replica.Outcome, node int) *backend.Error {
 		err.Sent, err.Err = false, ErrUnlocked
 	default:
 		err.Err = ErrUnconfirmed
+		r.pipelines[t.node].Doubt(t.key)
 	}
 	r.figures.Refused++
 	return err
@@ -278,6 +280,7 @@ type trip struct {
 	care  backend.Care
 	home  *Request // what DoHome sends
 	value []byte   // what a mutant makes copies of
+	flags uint32
 }
 
 // carry sends what a machine asks for until it has ended.
@@ -320,6 +323,7 @@ func (r *Replicator) send(o *steps.Op, t *trip, s *asking) {
 		}
 		if s.ask.Do == replica.DoOverwrite { // a mutant's
 			s.ask.Value = (&replica.Copy{Incarnation: r.shared.homes[t.node].sight.Load().Incarnation, Value: t.value}).Append(nil, t.key)
+			s.ask.Flags = t.flags
 		}
 		o.SendFor(s, &s.Step, r.pipelines[t.hosts[s.ask.Host]], requestFor(&s.ask, t.name), way)
 	}

@@ -78,7 +78,6 @@ const (
 	TrustsOld            // a write is acknowledged by what was seen last, however long ago
 	ReadsOld             // a copy is read by what was seen last, however long ago
 	TrustsTurn           // the time is that of the turn's begin
-	JoinsOld             // a get joins a read of a copy that was begun by what is too old now
 	ForgetsFailed        // a copy is read though a write failed that it may be older than
 )
 
