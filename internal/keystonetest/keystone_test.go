@@ -17,6 +17,8 @@ import (
 
 var full = flag.Bool("full", false, "the long version: every fault by itself, lists from nothing to 1 MiB, and Keystone without mcproxy beside")
 
+var alone = flag.Bool("alone", false, "one backend of oslo.cache after the other, so that how long validations take is judged too")
+
 // A part is a part of what is proven on each site.
 type part struct {
 	name string
@@ -42,7 +44,9 @@ func TestKeystone(t *testing.T) {
 	binary, made := buildProxy(t), makeDatabase(t)
 	for _, o := range options() {
 		t.Run(o.backend, func(t *testing.T) {
-			t.Parallel()
+			if !*alone {
+				t.Parallel()
+			}
 			start := time.Now()
 			s := startSite(t, binary, made, o)
 			t.Logf("the site stands after %v", time.Since(start).Round(time.Second))
