@@ -17,9 +17,18 @@ import (
 )
 
 var (
-	simSeeds = flag.Uint64("sim-seeds", 500, "simulated runs of TestFailedWritesNeverComeBack")
+	simSeeds = flag.Uint64("sim-seeds", seedsOf(500), "simulated runs of TestFailedWritesNeverComeBack")
 	simSeed  = flag.Uint64("sim-seed", 0, "run this seed only (0: -sim-seeds of them)")
 )
+
+// seedsOf gives how many runs there are by default. A run is one goroutine's, so that the race detector finds in a few what there is to find,
+// and makes each ten times as long.
+func seedsOf(n uint64) uint64 {
+	if raced {
+		return min(n, 60)
+	}
+	return n
+}
 
 // world is one simulated run: two workers over two backends, clients that read and write few keys, and faults.
 type world struct {
@@ -264,6 +273,13 @@ func (w *world) stale() string {
 	return ""
 }
 
+// close ends what requests of several steps still wait for: each has a goroutine.
+func (w *world) close() {
+	for i := range w.workers {
+		w.workers[i].pool.Close()
+	}
+}
+
 func run(seed uint64, kind simKind) (*world, string) {
 	w, err := newWorld(seed, kind)
 	if err != nil {
@@ -280,6 +296,7 @@ func run(seed uint64, kind simKind) (*world, string) {
 	}
 	w.net.After(50*time.Millisecond, func() { w.faults(10) })
 	w.net.Run(30 * time.Second)
+	defer w.close()
 	for _, c := range clients {
 		if c.left >= 0 {
 			return w, fmt.Sprintf("client %d still waits after 30 s", c.id)

@@ -8,7 +8,7 @@ import (
 	"mcproxy/pool"
 )
 
-var awaySeeds = flag.Uint64("away-seeds", 200, "simulated runs of TestMovedKeysAreNeverOld")
+var awaySeeds = flag.Uint64("away-seeds", seedsOf(200), "simulated runs of TestMovedKeysAreNeverOld")
 
 // away has the keys of backends that are down looked for elsewhere, in one way or another.
 func away(seed uint64) simKind {
