@@ -94,7 +94,11 @@ func TestPrefixRates(t *testing.T) {
 		line string
 		want int
 	}{
-		{one, "get a/b/c", 3}, {other, "set a/b/d 0 0 1", 0}, {other, "get a/c", 10}, {one, "delete a", 0}, {one, "get b", 100},
+		{one, "get a/b/c", 3},
+		{other, "set a/b/d 0 0 1", 0},
+		{other, "get a/c", 10},
+		{one, "delete a", 0},
+		{one, "get b", 100},
 		{one, "get b a c", 0},
 	} {
 		if got := tc.a.asks(t, r, tc.line, 100, now); got != tc.want {
