@@ -89,19 +89,17 @@ func (l *lanes) enter(node, size int) (*backend.Pipeline, bool) {
 // leave is when the answer has come, or will not.
 func (l *lanes) leave(node, size int) { l.load[node] -= size }
 
-// lane gives the conns that a request takes to its key's own backend.
+// lane gives the conns that a request of a Sole exchange takes to its key's own backend.
 func (p *Pool) lane(x *Exchange, req *protocol.Request, node int) (*backend.Pipeline, *backend.Error) {
 	main := p.pipeline(node)
 	switch l := p.lanes; {
-	case l == nil || !x.Sole:
-		return main, nil
 	case req.Verb == protocol.Get || req.Verb == protocol.Gets:
 		size := 0
 		if l.known != nil {
 			size = l.size(req.Key)
 		}
 		if size == 0 {
-			return main, nil
+			break
 		}
 		pl, ok := l.enter(node, size)
 		if !ok {

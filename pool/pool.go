@@ -140,33 +140,33 @@ type Exchange struct {
 	Size int
 
 	Done, Reads, Unsure bool
-	// Cold must be set by whoever sets Held, Kept, Claim or Body, or Heavy. Lent says that Held is a part of another buffer, and Heavy that the
-	// value is counted against the process's limit.
-	Cold, Lent, Heavy bool
+	// Cold must be set by whoever sets Held, Kept, Claim, Body or Heavy. Lent says that Held is a part of another buffer.
+	Cold, Lent bool
 	// Alone keeps a get from sharing a fetch with others: its client has unanswered writes. Blunt has failures told as errors, whatever the
-	// pool's OnError says. Set them before the exchange is begun.
-	// Sole says that its client has nothing else under way, but for what has Lane set: that goes to its backend on the conns for large values.
+	// pool's OnError says. Sole says that its client has nothing else under way, but for what has Lane set. Set them before the exchange is begun.
 	Alone, Blunt, Sole bool
-	Lane               bool
+	// Lane is set by Do: the request went to its backend on the conns for large values.
+	Lane bool
 	// Waits is set by Do: what the client asks later must not be begun before this exchange is finished.
 	Waits        bool
 	quiet, again bool // again: begun a second time
-	// Strays is set by Do: the read went to another backend than the key's own, and later requests must not overtake it.
+	// Strays is set by Do: the read went to another backend than the key's own, or in a lane, and later requests must not overtake it.
 	Strays   bool
-	changes  bool  // copies of the key may become untrue
-	node     int32 // the key's backend, if changes is set, or expects
-	expects  int   // bytes of the answer that a lane was entered for; 0: none was
-	away     bool  // it was sent to a stand-in: spot is set
+	changes  bool // copies of the key may become untrue
+	away     bool // it was sent to a stand-in: spot is set
 	verb     protocol.Verb
 	op       tally.Op // timed: whose duration it is
 	timed    bool
 	affinity uint32
 	began    tally.Tick // timed: when it was
 
-	Held  []byte
-	Kept  *steps.Large
-	Claim *budget.Claim
-	Body  []byte
+	node    int32 // the key's backend, if changes is set, or expects
+	expects int   // bytes of the answer that a lane was entered for; 0: none was
+	Heavy   bool  // the requester's own: the value is counted against the process's limit
+	Held    []byte
+	Kept    *steps.Large
+	Claim   *budget.Claim
+	Body    []byte
 	// Large is set when Finish is called with a large answer: its bytes, which the requester may retain instead of copying them.
 	Large *steps.Large
 
@@ -232,7 +232,7 @@ func (p *Pool) begin(x *Exchange, req *protocol.Request, affinity uint32) {
 		err = p.leave(spot, req)
 	}
 	pl := p.pipeline(spot.Node)
-	if err == nil && !x.away {
+	if x.Sole && p.lanes != nil && (p.lanes.known != nil || len(req.Value) >= laneValue) && err == nil && !x.away {
 		pl, err = p.lane(x, req, spot.Node)
 	}
 	if err == nil {

@@ -40,7 +40,7 @@ func (s *session) restrain(req *protocol.Request, n int) (used int) {
 		s.refuseRequest(req, limits.Requests)
 		return n
 	}
-	if r := s.w.tables.rates; r != nil && !s.admitted {
+	if r := s.w.rates; r != nil && !s.admitted {
 		if why, refused := r.Refuses(&s.visitor, s.peer, req, s.w.loop.Now); refused {
 			s.refuseRequest(req, why)
 			return n
@@ -70,7 +70,7 @@ func (s *session) refuseRequest(req *protocol.Request, why limits.Limit) {
 
 // landed is when a value that counts is not on its way any more.
 func (w *worker) landed(x *pool.Exchange) {
-	if x.Heavy {
+	if x.Cold && x.Heavy {
 		x.Heavy = false
 		w.dial.Add(1 - x.Size)
 	}

@@ -45,45 +45,46 @@ type session struct {
 	out []byte // answers; nil when there are none
 	// sent bytes of out have left; need bytes of in are there before parsing is worth a try (0: unknown).
 	sent, need int
-	aside      []byte // answers that wait for their turn, of lent exchanges; nil when there are none
-	lent       int
-	skip       int      // bytes of a refused data block still to come
-	after      *refusal // what follows when skip has come down to 0
-	claim      *claimed // of the value that is coming, if it is large; nil: there is none
-	moved      int64    // Loop time when bytes came or, of what is heavy, went
-	coming     int      // bytes of the value that is coming, if it is heavy and has no claim
-	visitor    limits.Visitor
-	admitted   bool // the request that in begins with is within the rates; the rest of it is not there, or it must wait
-	weight     int  // bytes of in and out that count against limits.Config.Bytes
-	written    int  // bytes of head's large answer that have left
 
+	// What every request uses stands together, in few cache lines.
 	head, tail *pool.Exchange // requests without their answer sent, oldest first
 	pending    int            // how many
 	held       int            // bytes of answers that wait for an older one, or are large
-	large      int            // of them: of large ones
 	flight     int            // bytes of the pending requests' values
 	usual      int            // bytes of an answer, a moving average
 	writes     int            // pending requests that may change what a get finds
 	waits      int            // pending requests that later ones must not overtake
 	starting   *pool.Exchange // the one that its pool is beginning; not among waits yet
 	reads      int            // pending requests that read
-	laned      int            // pending requests that are on conns for large values
 	strays     int            // of them: those that went elsewhere than to their keys' own backends
-	reading    [4]uint64      // a bit for each hash that a pending read's key has, where values may be split
+	laned      int            // pending requests that are on conns for large values
 	unsure     int            // pending requests that may be begun a second time
-	doubted    [4]uint64      // a bit for each hash that a key of theirs has
-	blocked    bool           // the next request must not overtake those reads, or those
 	window     int            // pending may come up to it
+	weight     int            // bytes of in and out that count against limits.Config.Bytes
+	skip       int            // bytes of a refused data block still to come
+	claim      *claimed       // of the value that is coming, if it is large; nil: there is none
+	moved      int64          // Loop time when bytes came or, of what is heavy, went
+	source     epoll.Source
+	interest   epoll.Events // what the kernel watches for
+	blocked    bool         // the next request must not overtake reads, or what is unsure
+	deferred   bool         // Flush is coming
+	paused     bool         // in holds requests that must wait for the window, or for the client to read
+	busy       bool         // it has requests under way, or that wait: counted in w.busy
+	full       bool         // the kernel's buffer was full; Flush waits for Out
+	admitted   bool         // the request that in begins with is within the rates; the rest of it is not there, or it must wait
+	eof        bool         // nothing more is read
+	closed     bool
+	away       bool // its conn is given to another process, and not the loop's any more
 
-	source   epoll.Source
-	interest epoll.Events // what the kernel watches for
-	deferred bool         // Flush is coming
-	paused   bool         // in holds requests that must wait for the window, or for the client to read
-	busy     bool         // it has requests under way, or that wait: counted in w.busy
-	full     bool         // the kernel's buffer was full; Flush waits for Out
-	eof      bool         // nothing more is read
-	closed   bool
-	away     bool // its conn is given to another process, and not the loop's any more
+	aside   []byte    // answers that wait for their turn, of lent exchanges; nil when there are none
+	lent    int       // of them
+	after   *refusal  // what follows when skip has come down to 0
+	coming  int       // bytes of the value that is coming, if it is heavy and has no claim
+	large   int       // bytes of held that are large answers'
+	written int       // bytes of head's large answer that have left
+	reading [4]uint64 // a bit for each hash that a pending read's key has, where values may be split
+	doubted [4]uint64 // a bit for each hash that a key of an unsure request has
+	visitor limits.Visitor
 }
 
 // Ready is the loop's word that the client's descriptor is ready.
@@ -132,7 +133,9 @@ func (s *session) read() (some bool) {
 			return some
 		}
 		s.take(room[:begun+n], begun)
-		s.weigh()
+		if s.in != nil || s.weight > 0 {
+			s.weigh()
+		}
 		if s.closed || s.paused || s.eof || begun+n < len(room) {
 			return some
 		}
@@ -146,7 +149,7 @@ func (s *session) room() (room []byte, begun int) {
 	l := s.w.loop
 	if len(s.in) <= epoll.CopyBytes && s.need <= len(l.Scratch) {
 		room = l.Scratch
-		if s.need == 0 && (s.w.busy > crowdFrom || s.w.dial.Over(0)) {
+		if s.w.busy > crowdFrom && s.need == 0 {
 			room = room[:crowdRead]
 		}
 		return room, copy(room, s.in)
@@ -224,7 +227,7 @@ func (s *session) consume(data []byte) (used int) {
 			}
 			return used
 		}
-		if s.gate != nil || s.w.tables.rates != nil || s.w.counts.inFlight >= s.w.most {
+		if s.gate != nil || s.w.rates != nil || s.w.counts.inFlight >= s.w.most {
 			took, end := s.judge(req, data[used:], n)
 			if used += took; end {
 				return used
@@ -500,7 +503,9 @@ func (s *session) Flush() {
 	if s.interest&epoll.Out != 0 || s.full || s.interest&epoll.In == 0 {
 		s.watch()
 	}
-	s.weigh()
+	if s.in != nil || s.out != nil || s.weight > 0 {
+		s.weigh()
+	}
 }
 
 // writeOut writes what the kernel takes: out, and when that is empty the large answer whose turn it is. It is false if the conn is

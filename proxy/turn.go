@@ -72,7 +72,7 @@ func (w *worker) use(t *tables, views []*pool.Pool) {
 	w.tables, w.pools = t, views
 	pool.LinkPools(views)
 	w.loop.Pause = max(0, t.cfg.BatchDelay)
-	w.limits = t.cfg.Limits.WithDefaults()
+	w.limits, w.rates = t.cfg.Limits.WithDefaults(), t.rates
 	w.most = max(1, w.limits.Requests/max(1, t.cfg.Workers))
 	w.splits = slices.ContainsFunc(t.pools, func(p *pool.Shared) bool { return p.Config.Split.Enabled })
 	w.copies = slices.ContainsFunc(t.pools, func(p *pool.Shared) bool { return p.Copies() != nil })

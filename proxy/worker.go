@@ -35,9 +35,10 @@ type worker struct {
 	nextID    uint32
 	draining  bool
 	busy      int           // sessions with requests under way, or that wait
-	limits    limits.Config // in force
+	rates     *limits.Rates // in force; nil: none
 	most      int           // requests under way, before more are refused
 	dial      *budget.Dial  // of what is heavy and has no claim
+	limits    limits.Config // in force
 	drained   func()        // called once, when the last session of a draining worker is gone
 	trim      *epoll.Alarm
 	guardian  *epoll.Alarm
