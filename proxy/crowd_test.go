@@ -31,6 +31,7 @@ type crowd struct {
 	now     int64
 	clients []*crowdConn
 
+	stopped int        // the port of a backend that reads nothing; 0: none
 	perTurn int        // bytes that a conn to a backend brings in a turn; 0: all
 	lazy    *rand.Rand // backends look at their conns at random; nil: they answer at once
 }
@@ -44,7 +45,8 @@ type crowdConn struct {
 	got    []byte // what the worker wrote to it
 	room   int    // bytes that it takes
 	gone   bool   // closed by the worker
-	server bool   // it is a backend's
+	server bool   // it is a backend's,
+	port   int    // of that one
 	taken  int    // bytes read from it in this turn
 	asked  []byte // the begin of a request
 }
@@ -176,12 +178,17 @@ func (c *crowd) Add(fd int, tag uint64, want epoll.Events) error {
 func (c *crowd) Modify(fd int, tag uint64, want epoll.Events) error { return c.Add(fd, tag, want) }
 func (c *crowd) Remove(int) error                                   { return nil }
 func (c *crowd) Pause(time.Duration)                                {}
-func (c *crowd) Connect(epoll.Address) (int, unix.Errno)            { return c.open(true).fd, 0 }
 func (c *crowd) Connected(int) unix.Errno                           { return 0 }
 func (c *crowd) Now() int64                                         { return c.now }
 func (c *crowd) Elapsed() int64                                     { return c.now }
 func (c *crowd) Wake()                                              {}
 func (c *crowd) Release()                                           {}
+
+func (c *crowd) Connect(addr epoll.Address) (int, unix.Errno) {
+	e := c.open(true)
+	e.port = addr.Sockaddr.(*unix.SockaddrInet4).Port
+	return e.fd, 0
+}
 
 func (c *crowd) Close(fd int) {
 	c.fds[fd].gone = true
@@ -207,7 +214,7 @@ func (c *crowd) Read(fd int, p []byte) (int, unix.Errno) {
 func (c *crowd) Write(fd int, p []byte) (int, unix.Errno) {
 	e := c.fds[fd]
 	if e.server {
-		if c.lazy != nil {
+		if c.lazy != nil || c.stopped > 0 && e.port == c.stopped {
 			e.asked = append(e.asked, p...)
 		} else {
 			e.serve(c.memory, p, 1<<30)

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -313,4 +314,119 @@ func TestRates(t *testing.T) {
 	}
 	c.w.use(free, c.w.views(free))
 	expect(other, strings.Repeat("get p/a\r\n", 10), strings.Repeat("END\r\n", 10))
+}
+
+// A steady is clients that ask one after another, each its own key.
+type steady struct {
+	clients []*crowdConn
+	answers []string
+	counts  []int // requests by the turns that they took; 8 and more as 8
+}
+
+// run has each client ask so often, while others do what they do.
+func (p *steady) run(c *crowd, requests int) (turns int) {
+	p.counts = make([]int, 9)
+	asked, since := make([]int, len(p.clients)), make([]int, len(p.clients))
+	for i := range p.clients {
+		p.clients[i].got = nil
+	}
+	for left := len(p.clients) * requests; left > 0; turns++ {
+		if turns > 100*requests {
+			c.tb.Fatalf("%d requests are not answered after %d turns", left, turns)
+		}
+		for i, e := range p.clients {
+			if asked[i] > 0 && string(e.got) == p.answers[i] {
+				p.counts[min(turns-since[i], 8)]++
+				left--
+				e.got = nil
+			} else if asked[i] > 0 {
+				continue
+			}
+			if asked[i] < requests {
+				_, key, _ := strings.Cut(p.answers[i], " ")
+				key, _, _ = strings.Cut(key, " ")
+				e.sends("get " + key + "\r\n")
+				asked[i]++
+				since[i] = turns
+			} else {
+				asked[i] = 0
+			}
+		}
+		c.turns(1)
+	}
+	return turns
+}
+
+// TestStoppedBackendCostsOthersNothing stops one of eight backends, of which many clients ask with deep pipelines. The clients of the other
+// seven do not take a turn more for their requests than before.
+func TestStoppedBackendCostsOthersNothing(t *testing.T) {
+	p := pool.Config{Name: "main"}
+	for i := range 8 {
+		p.Backends = append(p.Backends, pool.BackendConfig{Network: "tcp", Address: fmt.Sprintf("127.0.0.1:%d", i+1)})
+	}
+	c := newCrowd(t, Config{Pools: []pool.Config{p}}, 0)
+	const stopped = 4
+	var well steady
+	var unlucky []string
+	for i := 0; len(well.clients) < 20 || len(unlucky) < 20; i++ {
+		key := fmt.Sprintf("key-%d", i)
+		answer := c.store(key, 10)
+		if c.w.pools[0].Shared.Ring.Lookup([]byte(key)) == stopped-1 {
+			unlucky = append(unlucky, key)
+		} else if len(well.clients) < 20 {
+			well.clients, well.answers = append(well.clients, c.join()), append(well.answers, answer)
+		}
+	}
+	well.run(c, 10) // opens the conns
+	before := well.run(c, 200)
+	counts := well.counts
+	c.stopped = stopped
+	for _, key := range unlucky {
+		c.join().sends(strings.Repeat("get "+key+"\r\n", 500))
+	}
+	during := well.run(c, 200)
+	if during*100 > before*101 {
+		t.Errorf("the same requests took %d turns before and %d while a backend is stopped", before, during)
+	}
+	if !slices.Equal(counts, well.counts) {
+		t.Errorf("turns that requests took: %v before, %v while a backend is stopped", counts, well.counts)
+	}
+	if pl := c.w.pools[0].Pipelines[stopped-1]; pl.Figures.Failures() > 0 || pl.Figures.Calls() < 20 {
+		t.Logf("of the stopped one %d calls, %d failed", pl.Figures.Calls(), pl.Figures.Failures())
+	}
+	if _, pending := c.w.pools[0].Pipelines[stopped-1].Conns(); pending < 20 {
+		t.Errorf("%d calls wait for the stopped backend: the run proves little", pending)
+	}
+}
+
+// TestSlowClientsCostOthersNothing has 1,000 clients hold all that may be held and read a byte now and then. Other clients do not take a turn
+// more for their requests than before.
+func TestSlowClientsCostOthersNothing(t *testing.T) {
+	c := newCrowd(t, only(limits.Config{Bytes: 4 << 20}), 1000)
+	slow := slices.Clone(c.clients)
+	well := steady{clients: []*crowdConn{c.join(), c.join(), c.join()}}
+	for i := range well.clients {
+		well.answers = append(well.answers, c.store(fmt.Sprintf("key-%d", i), 10))
+	}
+	large, first := c.store("large", 100_000), c.join()
+	first.sends("get large\r\n") // it is known to be large now
+	c.until(10, func() bool { return string(first.got) == large })
+	well.run(c, 10)
+	before := well.run(c, 50)
+	counts := well.counts
+	for _, e := range slow {
+		e.room = 0
+		e.sends("get large\r\n")
+	}
+	c.turns(100)
+	for _, e := range slow {
+		e.room = 1
+	}
+	during := well.run(c, 50)
+	if during*100 > before*110 || well.counts[8] > counts[8] {
+		t.Errorf("the same requests took %d turns before and %d beside slow clients; by turns %v and %v", before, during, counts, well.counts)
+	}
+	if c.metered() < 3<<20 {
+		t.Errorf("%d bytes are held: the run proves little", c.metered())
+	}
 }

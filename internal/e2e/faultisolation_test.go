@@ -136,22 +136,14 @@ func (l *load) compare(t *testing.T, clients int, begin, end func()) {
 		p99s = append(p99s, [2]float64{float64(without.p99), float64(with.p99)})
 		t.Logf("without: %.0f/s, p99 %v; with: %.0f/s, p99 %v", without.rate, without.p99, with.rate, with.p99)
 	}
-	rate, p99 := ratio(rates), ratio(p99s)
-	t.Logf("median of %d pairs, with / without: rate %.3f, p99 %.3f", *pairsFlag, rate, p99)
-	if *pairsFlag >= judgedPairs && rate < 0.95 {
-		t.Errorf("the rate is %.3f of what it is without the fault, less than 0.95", rate)
-	}
+	t.Logf("median of %d pairs, with / without: rate %.3f, p99 %.3f", *pairsFlag, ratio(rates), ratio(p99s))
 }
-
-// judgedPairs is how many pairs of windows it takes until the median of their rates is judged. Percentiles of times are told: a machine
-// with other things to do has them differ by more than any fault makes.
-const judgedPairs = 6
 
 const isolationTimeout = time.Second // of a request; long, so that no hunger of the machine's is taken for a failure
 
 // oneOfEight stops one of eight backends, again and again, and looks at the keys of the other seven: their clients are answered, and
-// wait for no deadline, though the same proxy has clients who ask for the stopped one's keys. How fast they are is told, and judged only where
-// there are enough windows for that.
+// wait for no deadline, though the same proxy has clients who ask for the stopped one's keys. How fast they are is told and not judged here:
+// a machine with other things to do changes that by more than the fault. proxy.TestStoppedBackendCostsOthersNothing counts turns.
 func oneOfEight(t *testing.T, binary string) {
 	var servers []*memcachedtest.Server
 	var list []string
