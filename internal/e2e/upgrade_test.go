@@ -57,6 +57,7 @@ timeout = "10s"
 stall_timeout = "10s"
 split.enabled = true
 split.threshold = "64KiB"
+replicas.mode = "safe"
 `, secret, pair.Cert, pair.Key, t.TempDir(), startMemcached(t).Addr(), startMemcached(t).Addr()))
 
 	waitListening(t, secret)
@@ -145,6 +146,7 @@ func startLoad(t *testing.T, address string) (end func() *bench.Result) {
 	cfg := bench.Default()
 	cfg.Endpoint, cfg.Duration, cfg.Warmup, cfg.Timeout = address, time.Hour, 0, answerTimeout
 	cfg.Conns, cfg.Keys, cfg.SetRatio, cfg.Verify, cfg.ValueSize = loadConns, 500, 0.3, true, "100:9,4KiB:1"
+	cfg.Viral = 0.3 // a key that gets copies
 	ctx, cancel := context.WithCancel(context.Background())
 	begun := make(chan struct{})
 	var once sync.Once
@@ -199,6 +201,64 @@ func (c *client) round(rng *rand.Rand, key string) string {
 		}
 	}
 	return ""
+}
+
+// TestUpgradeEjected has new processes take over while a backend is away, whose keys are on another: what it has that is old does not come back.
+func TestUpgradeEjected(t *testing.T) {
+	if throughMemcached(t) {
+		return
+	}
+	well, away := startMemcached(t), startMemcached(t)
+	l := startLineage(t, buildProgram(t), fmt.Sprintf("[pools.main]\nbackends = [%q, %q]\non_down = \"eject\"\nfailure_limit = 1\ndamping = \"10ms\"\n", well.Addr(), away.Addr()))
+	const keys = 20
+	c := l.dial(t)
+	for i := range keys {
+		c.ask(t, fmt.Sprintf("set k%d 0 0 3\r\nold\r\n", i), "STORED\r\n")
+	}
+	away.Pause()
+	defer away.Resume()
+	for i := range keys {
+		until(t, "a key is stored on the other backend", func() bool {
+			answer, err := c.unitOf(fmt.Sprintf("set k%d 0 0 3\r\nnew\r\n", i))
+			return err == nil && answer == "STORED\r\n"
+		})
+	}
+	// read says how many keys are there, with what they have to have.
+	read := func(when string) (hits int) {
+		t.Helper()
+		for i := range keys {
+			answer, _, err := askWithNoop(c, fmt.Sprintf("get k%d\r\n", i))
+			switch want := fmt.Sprintf("VALUE k%d 0 3\r\nnew\r\n", i); {
+			case err != nil:
+				t.Fatal(err)
+			case strings.HasPrefix(answer, want):
+				hits++
+			case strings.Contains(answer, "old"):
+				t.Errorf("%s: k%d is answered with %q", when, i, answer)
+			}
+		}
+		return hits
+	}
+	if hits := read("before"); hits != keys {
+		t.Errorf("%d of %d keys are there while one backend is away", hits, keys)
+	}
+	l.upgrade()
+	read("in the second process")
+	l.upgrade()
+	away.Resume()
+	until(t, "both backends are up", func() bool {
+		read("while it comes back")
+		return l.sum(l.figures(), "mcproxy_backend_state", `state="up"`) == 2
+	})
+	hits := read("when it is back")
+	l.upgrade()
+	read("in the last process")
+	if hits == 0 {
+		t.Error("no key is there, of those on the backend that was never away too")
+	}
+	until(t, "everything is settled", func() bool { return l.sum(l.figures(), "mcproxy_backend_journal_keys") == 0 })
+	c.ask(t, "set k0 0 0 3\r\nend\r\nget k0\r\n", "STORED\r\nVALUE k0 0 3\r\nend\r\nEND\r\n")
+	l.finish()
 }
 
 // refusesAll says whether nobody listens there any more.
