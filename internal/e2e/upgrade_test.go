@@ -99,7 +99,9 @@ replicas.mode = "safe"
 	first, former := l.pid, l.pid
 	var waits []time.Duration
 	newcomers := []*client{}
+	copies := 0.0
 	for i := range *upgradesFlag {
+		copies = max(copies, l.sum(l.figures(), "mcproxy_replica_keys"))
 		waits = append(waits, l.upgrade())
 		if former != first {
 			l.ends(former)
@@ -135,8 +137,8 @@ replicas.mode = "safe"
 	}
 	l.ends(first) // its last client with TLS has gone
 	slices.Sort(waits)
-	t.Logf("%d upgrades during %d requests (%d reads checked), none failed; clients waited for %v at the median, and %v at most",
-		len(waits), result.Answers, result.Verify.Checked, waits[len(waits)/2], waits[len(waits)-1])
+	t.Logf("%d upgrades during %d requests (%d reads checked), none failed; clients waited for %v at the median, and %v at most. Keys with copies: up to %v",
+		len(waits), result.Answers, result.Verify.Checked, waits[len(waits)/2], waits[len(waits)-1], copies)
 	l.finish()
 }
 
@@ -145,7 +147,7 @@ func startLoad(t *testing.T, address string) (end func() *bench.Result) {
 	t.Helper()
 	cfg := bench.Default()
 	cfg.Endpoint, cfg.Duration, cfg.Warmup, cfg.Timeout = address, time.Hour, 0, answerTimeout
-	cfg.Conns, cfg.Keys, cfg.SetRatio, cfg.Verify, cfg.ValueSize = loadConns, 500, 0.3, true, "100:9,4KiB:1"
+	cfg.Conns, cfg.Keys, cfg.SetRatio, cfg.Verify, cfg.ValueSize = loadConns, 500, 0.05, true, "100:9,4KiB:1"
 	cfg.Viral = 0.3 // a key that gets copies
 	ctx, cancel := context.WithCancel(context.Background())
 	begun := make(chan struct{})
