@@ -46,6 +46,7 @@ type breakage struct {
 	mode    copies.Mode  // of driven runs; Off: any
 	gentle  bool         // gentle runs alone
 	strikes []strikeKind // what happens most
+	stage   stage        // nil: whatever happens
 }
 
 // A plan is what a seed makes of a run.

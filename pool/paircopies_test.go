@@ -21,6 +21,7 @@ var (
 	copySeeds   = flag.Uint64("copy-seeds", 300, "simulated runs of TestCopies")
 	copyFrom    = flag.Uint64("copy-from", 1, "the first of them")
 	mutantSeeds = flag.Uint64("mutant-seeds", 4000, "how many runs a broken rule may take to be found, if its own seed does not find it")
+	copyMode    = flag.String("copy-mode", "", "safe or strict: only such runs of TestCopies")
 	copySeed    = flag.Uint64("copy-seed", 0, "run this seed only (0: -copy-seeds of them), and tell its story")
 )
 
@@ -68,8 +69,12 @@ func newCopies(seed uint64, broken breakage) (*pair, error) {
 			w.net.StallIn, w.net.Stall = 200, long
 		}
 	}
+	if broken.stage != nil {
+		c.gentle, c.calm, w.plan.keys, w.plan.faults = false, 1000, 1, 1
+		w.net.Late, w.net.StallIn = 0, 0
+	}
 	c.patient = !c.gentle
-	w.plan.recounts = w.plan.faults > 0 && rnd.IntN(2) == 0
+	w.plan.recounts = w.plan.faults > 0 && (rnd.IntN(2) == 0 || broken.stage != nil)
 	var backends []pool.BackendConfig
 	for i := range w.plan.servers {
 		s, addr := w.net.NewServer()
@@ -105,6 +110,10 @@ func newCopies(seed uint64, broken breakage) (*pair, error) {
 		cl := &pairClient{w: w, id: len(w.clients), proc: i % 2, worker: rnd.IntN(w.plan.workers), uniques: make(map[byte]sighting)}
 		w.clients = append(w.clients, cl)
 		w.plan.copy.watchers = append(w.plan.copy.watchers, cl)
+	}
+	if broken.stage != nil {
+		broken.stage.begin(w)
+		return w, nil
 	}
 	w.drive()
 	for range 2 + rnd.IntN(8) {
@@ -235,6 +244,9 @@ func (w *pair) newStrike() strike {
 
 // copyFault disturbs something: now, or when a key comes to a phase in which that may matter.
 func (w *pair) copyFault() {
+	if w.broken.stage != nil {
+		return
+	}
 	if w.net.Rand.IntN(3) == 0 {
 		w.strike(w.newStrike())
 		return
@@ -250,15 +262,20 @@ func (w *pair) ambush(k strike) {
 
 // when does something soon after the phase of a strike's key has changed to one that is right, or after so many leases.
 func (w *pair) when(k strike, leases int64, right func(replica.Phase) bool, do func()) {
+	delay := time.Duration(w.net.Rand.Int64N(int64(w.plan.copy.lease / 3)))
+	w.await(k, leases, right, func() { w.net.After(delay, do) })
+}
+
+// await is when without a delay.
+func (w *pair) await(k strike, leases int64, right func(replica.Phase) bool, do func()) {
 	lease := int64(w.plan.copy.lease)
-	delay := time.Duration(w.net.Rand.Int64N(lease / 3))
 	end := w.net.Now() + leases*lease
 	last := w.phaseOf(k.key, k.home)
 	var look func()
 	look = func() {
 		now := w.phaseOf(k.key, k.home)
 		if now != last && right(now) || w.net.Now() >= end {
-			w.net.After(delay, do)
+			do()
 			return
 		}
 		last = now
@@ -416,7 +433,7 @@ func (w *pair) evictCopies(server int, word string) {
 // either, also in the midst of a turn, late and lost messages, evictions, and servers that stop, die and are flushed. No read may be older than a write that
 // was acknowledged before; and in strict mode, where nothing is late or lost, reads do not go back in time.
 func TestCopies(t *testing.T) {
-	broken := breakage{driven: true}
+	broken := breakage{driven: true, mode: map[string]copies.Mode{"safe": copies.Safe, "strict": copies.Strict}[*copyMode]}
 	if *copySeed != 0 {
 		w, wrong := runPair(*copySeed, broken)
 		t.Logf("seed %d\n%s", *copySeed, w.story())
@@ -438,9 +455,6 @@ func TestCopies(t *testing.T) {
 
 // copyMutants are rules of the copies, broken, each with a seed by which that was found. Runs change with the code that they simulate: then
 // a seed finds nothing any more, and the test looks for another, which is to stand here.
-//
-// Not here, because no run has found them yet, though the model of package replica does: replica.CleansEarly, replica.FillsAnywhere,
-// replica.DatesByAnswer; and copies.TrustsTurn.
 var copyMutants = map[string]struct {
 	broken breakage
 	seed   uint64
@@ -452,13 +466,17 @@ var copyMutants = map[string]struct {
 	"no Drain":                                       {breakage{replica: replica.SkipsDrain}, 12},
 	"no Recov":                                       {breakage{replica: replica.SkipsRecov}, 164},
 	"no clean":                                       {breakage{replica: replica.SkipsClean}, 2},
+	"the time of the turn's begin":                   {breakage{copies: copies.TrustsTurn, stage: stalls}, 78},
+	"clean before the wait":                          {breakage{replica: replica.CleansEarly, stage: leasesLate}, 54},
+	"fill on any conn":                               {breakage{replica: replica.FillsAnywhere, stage: leasesEnd}, 8},
+	"a guard is dated by its answer":                 {breakage{replica: replica.DatesByAnswer, stage: seesLate}, 2},
 	"no wait":                                        {breakage{replica: replica.SkipsWait}, 3},
 	"fill without cas":                               {breakage{replica: replica.FillsBlindly}, 142},
 	"copies are updated":                             {breakage{replica: replica.UpdatesCopies}, 1},
 	"a lost guard is not feared":                     {breakage{replica: replica.IgnoresLoss, strikes: []strikeKind{losesGuard}}, 64},
-	"a delete that found nothing clears nothing": {breakage{replica: replica.TrustsNotFound}, 241},
-	"locks are left":       {breakage{replica: replica.LeavesLocks, mode: copies.Strict, gentle: true}, 1156},
-	"a lock has one owner": {breakage{replica: replica.LocksAlone, mode: copies.Strict, gentle: true, strikes: []strikeKind{slows}}, 1057},
+	"a delete that found nothing clears nothing":     {breakage{replica: replica.TrustsNotFound}, 241},
+	"locks are left":                                 {breakage{replica: replica.LeavesLocks, mode: copies.Strict, gentle: true}, 1156},
+	"a lock has one owner":                           {breakage{replica: replica.LocksAlone, mode: copies.Strict, gentle: true, strikes: []strikeKind{slows}}, 1057},
 }
 
 // TestCopyMutants breaks one rule of the copies after the other, and has the simulation find each.

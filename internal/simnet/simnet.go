@@ -188,6 +188,7 @@ type Kernel struct {
 	stoppedUntil int64 // it does not turn before
 	waited       bool  // the last Wait found nothing, and nothing was left to do from this moment's turn before
 	slow         []Slowness
+	stallNext    time.Duration // its next system call takes so long
 }
 
 // A Slowness makes the way between a loop and a server longer for a while.
@@ -256,17 +257,28 @@ func (k *Kernel) delays(to *Server) (there, back time.Duration) {
 	return there, back
 }
 
+// StallNext has the next read or write of a loop take d.
+func (n *Net) StallNext(l *epoll.Loop, d time.Duration) { l.Kernel.(*Kernel).stallNext = d }
+
 // Stalled says whether a loop is in the midst of a system call that takes long.
 func (n *Net) Stalled(l *epoll.Loop) bool { return l.Kernel.(*Kernel).stalled }
 
 // stall lets time pass for all others in the midst of a system call.
 func (k *Kernel) stall() {
 	n := k.net
-	if n.StallIn == 0 || k.stalled || k.gone || n.Rand.IntN(n.StallIn) > 0 {
+	if k.stalled || k.gone {
 		return
 	}
+	d := k.stallNext
+	k.stallNext = 0
+	if d == 0 {
+		if n.StallIn == 0 || n.Rand.IntN(n.StallIn) > 0 {
+			return
+		}
+		d = time.Duration(n.Rand.Int64N(int64(n.Stall) + 1))
+	}
 	k.stalled = true
-	n.Run(time.Duration(n.Rand.Int64N(int64(n.Stall) + 1)))
+	n.Run(d)
 	k.stalled = false
 }
 
