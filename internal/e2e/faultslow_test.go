@@ -67,6 +67,7 @@ enabled = %v
 		slow.end(t)
 	})
 	others.tell(t)
+	t.Logf("another client waited for %v at most, the machine's delays taken off", max(0, others.longest).Round(time.Millisecond))
 	f := r.figures()
 	peak, refused := r.sum(f, "mcproxy_assembly_peak_bytes"), r.sum(f, "mcproxy_assembly_expired_total")
 	if !split {
