@@ -256,6 +256,12 @@ func (f *fetch) Read(r *protocol.Response, raw []byte) {
 			}
 		}
 	}
+	if len(raw) >= laneValue && f.first != f.last && !f.p.Dial.Over(len(raw)) { // none of them gets a copy of his own
+		l := steps.Copied(raw, &f.p.loop.Buffers, f.p.Dial)
+		f.deliver(l.Bytes, l)
+		l.Release()
+		return
+	}
 	f.deliver(raw, nil)
 }
 

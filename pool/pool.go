@@ -23,6 +23,7 @@ type Pool struct {
 	Shared    *Shared
 	Pipelines []*backend.Pipeline // one a backend
 	Figures   *Figures            // views of one pool count together
+	Dial      *budget.Dial        // counts answers that several clients share; nil: nobody does
 
 	loop      *epoll.Loop
 	spare     []*backend.Pipeline // of the pool that stands in for this one's backends; nil: none does

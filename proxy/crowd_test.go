@@ -38,17 +38,20 @@ type crowd struct {
 
 // A crowdConn is one end of a conn, as the kernel has it: a client's or a backend's.
 type crowdConn struct {
-	fd     int
-	tag    uint64
-	want   epoll.Events
-	input  []byte // to be read by the worker
-	got    []byte // what the worker wrote to it
-	room   int    // bytes that it takes
-	gone   bool   // closed by the worker
-	server bool   // it is a backend's,
-	port   int    // of that one
-	taken  int    // bytes read from it in this turn
-	asked  []byte // the begin of a request
+	fd    int
+	tag   uint64
+	want  epoll.Events
+	input []byte // to be read by the worker
+	got   []byte // what the worker wrote to it
+	// discards: it is not kept, but for how much it was, written.
+	discards bool
+	written  int
+	room     int    // bytes that it takes
+	gone     bool   // closed by the worker
+	server   bool   // it is a backend's,
+	port     int    // of that one
+	taken    int    // bytes read from it in this turn
+	asked    []byte // the begin of a request
 }
 
 // newCrowd makes a worker with clients.
@@ -140,18 +143,13 @@ func (c *crowd) hangUp() {
 	}
 }
 
-// Wait gives a worker what is ready, in an order that goes round.
+// Wait gives a worker what is ready. As in the kernel, who is told of comes last the next time.
 func (c *crowd) Wait(events []epoll.Event, _ time.Duration) (int, error) {
 	c.now += int64(time.Millisecond) / 10
 	n := 0
-	if len(c.order) > 0 {
-		c.order = append(c.order[1:], c.order[0])
-	}
+	var told []int
 	for _, fd := range c.order {
 		e := c.fds[fd]
-		if e == nil {
-			continue
-		}
 		e.taken = 0
 		if c.lazy != nil && e.server && c.lazy.IntN(3) == 0 {
 			e.serve(c.memory, nil, 1+c.lazy.IntN(3))
@@ -166,7 +164,15 @@ func (c *crowd) Wait(events []epoll.Event, _ time.Duration) (int, error) {
 		if ev &= e.want; ev != 0 && n < len(events) {
 			events[n] = epoll.Event{Tag: e.tag, Events: ev}
 			n++
+			told = append(told, fd)
 		}
+	}
+	if n > 0 {
+		last := make(map[int]bool, n)
+		for _, fd := range told {
+			last[fd] = true
+		}
+		c.order = append(slices.DeleteFunc(c.order, func(fd int) bool { return last[fd] }), told...)
 	}
 	return n, nil
 }
@@ -225,7 +231,9 @@ func (c *crowd) Write(fd int, p []byte) (int, unix.Errno) {
 	if n == 0 {
 		return 0, unix.EAGAIN
 	}
-	e.got = append(e.got, p[:n]...)
+	if e.written += n; !e.discards {
+		e.got = append(e.got, p[:n]...)
+	}
 	e.room -= n
 	return n, 0
 }

@@ -179,3 +179,54 @@ func TestLanesReadForward(t *testing.T) {
 		t.Errorf("%d requests took a lane: the runs prove little", lanes)
 	}
 }
+
+// TestSharedAnswerIsWrittenInTurns has 1,000 clients get the same large value by one fetch. They share one copy of it; and in no turn so much is
+// written that somebody who asks for a small value would wait for it.
+func TestSharedAnswerIsWrittenInTurns(t *testing.T) {
+	const clients, size = 1000, 1_000_000
+	c := newCrowd(t, Config{Pools: []pool.Config{{
+		Name: "main", Backends: []pool.BackendConfig{{Network: "tcp", Address: "127.0.0.1:1"}}, Coalesce: pool.CoalesceAll,
+	}}, Limits: limits.Config{Bytes: 8 << 20}}, clients)
+	large, small := c.store("large", size), c.store("small", 3)
+	other := c.join()
+	other.sends("get large\r\n") // it is known now
+	c.until(50, func() bool { return string(other.got) == large })
+	for _, e := range c.clients[:clients] {
+		e.discards = true
+		e.sends("get large\r\n")
+	}
+	done := func() (n int) {
+		for _, e := range c.clients[:clients] {
+			if e.written == len(large) {
+				n++
+			}
+		}
+		return n
+	}
+	most, last := 0, 0
+	for turns := 0; done() < clients; turns++ {
+		if turns > 2000 {
+			t.Fatalf("%d of %d clients have their value after %d turns", done(), clients, turns)
+		}
+		other.got = nil
+		other.sends("get small\r\n")
+		if n := c.until(20, func() bool { return string(other.got) == small }); n > 4 {
+			t.Errorf("a small value took %d turns", n)
+		}
+		wrote := 0
+		for _, e := range c.clients[:clients] {
+			wrote += e.written
+		}
+		most, last = max(most, wrote-last), wrote
+	}
+	if most > 4*3*writeAll {
+		t.Errorf("%d bytes were written while a client waited for a small value", most)
+	}
+	if f := c.srv.budget.Whole.Figures(); f.Peak > 8<<20 || c.w.counts.overLimit[limits.Answers] > 0 {
+		t.Errorf("%d bytes were held, %d answers were refused", f.Peak, c.w.counts.overLimit[limits.Answers])
+	}
+	c.hangUp()
+	if left := c.metered(); left != 0 {
+		t.Errorf("%d bytes are counted when all are gone", left)
+	}
+}

@@ -15,8 +15,10 @@ import (
 // the budget has room for it; its answer is not copied into the client's own buffer, but written from where it was put together.
 
 const (
-	keepAnswer   = 32 << 10           // bytes; a shorter answer is copied, and its own buffer free at once
-	writePerTurn = 256 << 10          // bytes of one client's large answer, before others get their turn
+	keepAnswer   = 32 << 10  // bytes; a shorter answer is copied, and its own buffer free at once
+	writePerTurn = 256 << 10 // bytes of one client's large answer, before others get their turn
+	writeAll     = 8 << 20   // and of all clients' about, if each is to have leastWrite
+	leastWrite   = 16 << 10
 	stallCheck   = int64(time.Second) // between two looks at clients that hold large values
 )
 
@@ -183,7 +185,7 @@ func (s *session) replyHeld() {
 // writeKept writes what the kernel takes of head's large answer. It is false if the conn is broken.
 func (s *session) writeKept() bool {
 	answer := s.head.Kept.Bytes
-	n, errno := s.w.loop.Kernel.Write(s.fd, answer[s.written:min(len(answer), s.written+writePerTurn)])
+	n, errno := s.w.loop.Kernel.Write(s.fd, answer[s.written:min(len(answer), s.written+s.w.writeShare())])
 	if errno != 0 && errno != unix.EAGAIN {
 		return false
 	}
@@ -202,6 +204,11 @@ func (s *session) writeKept() bool {
 	s.pop()
 	s.replyHeld()
 	return true
+}
+
+// writeShare is how many bytes of a large answer a client gets in a turn: fewer when many clients wait for something.
+func (w *worker) writeShare() int {
+	return max(leastWrite, min(writePerTurn, writeAll/max(1, w.busy)))
 }
 
 // holds says whether a session keeps bytes of the budget that its client is to move on.
@@ -226,7 +233,7 @@ func (g guardian) Expire(now int64) (next int64) {
 		if !heavy && !s.holds() {
 			continue
 		}
-		if (crowded && s.holds() || refused && heavy) && now-s.moved > int64(w.tables.cfg.AssemblyStall) {
+		if (crowded && s.holds() || refused && (heavy || s.holds())) && now-s.moved > int64(w.tables.cfg.AssemblyStall) {
 			s.why = byStall
 			s.close()
 			continue

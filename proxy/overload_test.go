@@ -14,14 +14,9 @@ import (
 // TestSlowClientsAreBounded has many clients ask for values that they do not read. What is held for them stays below the limit; who is
 // over it gets an error instead of the value; and somebody who wants little is served as ever.
 func TestSlowClientsAreBounded(t *testing.T) {
-	t.Run("alone", func(t *testing.T) { slowClients(t, pool.CoalesceOff) })
-	t.Run("sharing", func(t *testing.T) { slowClients(t, pool.CoalesceAll) }) // one answer for all of them
-}
-
-func slowClients(t *testing.T, coalesce pool.Coalesce) {
 	const clients, size, limit = 200, 200_000, 4 << 20
 	cfg := only(limits.Config{Bytes: limit})
-	cfg.Pools = []pool.Config{{Name: "main", Backends: []pool.BackendConfig{{Network: "tcp", Address: "127.0.0.1:1"}}, Coalesce: coalesce}}
+	cfg.Pools = []pool.Config{{Name: "main", Backends: []pool.BackendConfig{{Network: "tcp", Address: "127.0.0.1:1"}}, Coalesce: pool.CoalesceOff}}
 	c := newCrowd(t, cfg, clients)
 	large, small := c.store("large", size), c.store("small", 3)
 	for _, e := range c.clients {
@@ -66,6 +61,32 @@ func slowClients(t *testing.T, coalesce pool.Coalesce) {
 	c.hangUp()
 	if left := c.metered(); left != 0 {
 		t.Errorf("%d bytes are counted when all are gone", left)
+	}
+}
+
+// TestSlowClientsShareOneCopy has them get the value by one fetch: then they hold it once.
+func TestSlowClientsShareOneCopy(t *testing.T) {
+	const clients, size = 200, 200_000
+	cfg := only(limits.Config{Bytes: 1 << 20})
+	cfg.Pools = []pool.Config{{Name: "main", Backends: []pool.BackendConfig{{Network: "tcp", Address: "127.0.0.1:1"}}, Coalesce: pool.CoalesceAll}}
+	c := newCrowd(t, cfg, clients)
+	large := c.store("large", size)
+	for _, e := range c.clients {
+		e.room = 0
+		e.sends("get large\r\n")
+	}
+	c.turns(20)
+	if c.metered() > 2*size || c.metered() < size {
+		t.Errorf("%d bytes are counted, for a value of %d", c.metered(), size)
+	}
+	for i, e := range c.clients {
+		e.room = 1 << 30
+		if c.until(200, func() bool { return len(e.got) >= len(large) }); string(e.got) != large {
+			t.Fatalf("client %d got %.60q…", i, e.got)
+		}
+	}
+	if left := c.metered(); left != 0 {
+		t.Errorf("%d bytes are counted when all have read", left)
 	}
 }
 

@@ -63,6 +63,7 @@ func (w *worker) views(t *tables) []*pool.Pool {
 			before = w.pools[j]
 		}
 		views[i] = pool.NewAfter(before, sh, w.loop, rand.Uint64())
+		views[i].Dial = w.dial
 	}
 	return views
 }

@@ -17,6 +17,7 @@ type Large struct {
 	buffers *buffer.Pool    // nil: frame is nobody's
 	frame   []byte          // what Bytes lie in
 	claims  []*budget.Claim // what they cost
+	dial    *budget.Dial    // that counts the frame; nil: none does
 	refs    int
 }
 
@@ -34,7 +35,15 @@ func (l *Large) Release() {
 	for _, c := range l.claims {
 		c.Drop()
 	}
+	l.dial.Add(-cap(l.frame))
 	*l = Large{}
+}
+
+// Copied is a copy of an answer, for several clients. It counts on dial until the last of them has it.
+func Copied(answer []byte, buffers *buffer.Pool, dial *budget.Dial) *Large {
+	frame := append(buffers.Get(len(answer)), answer...)
+	dial.Add(cap(frame))
+	return &Large{Bytes: frame, buffers: buffers, frame: frame, dial: dial, refs: 1}
 }
 
 // Plain is an answer that costs nothing.
