@@ -45,6 +45,8 @@ timeout = "5s"
 stall_timeout = "5s"
 [pools.main.split]
 enabled = %v
+[pools.main.coalesce] # with it they share one copy of the value, and nothing comes near the bound
+mode = "off"
 `, slowAssembly, slowAssembly, startMemcached(t).Addr(), startMemcached(t).Addr(), split))
 	conn := r.dial(t)
 	conn.ask(t, fmt.Sprintf("set large 0 0 %d\r\n%s\r\nset small 0 0 3\r\nabc\r\n", slowValue, strings.Repeat("x", slowValue)), "STORED\r\nSTORED\r\n")
