@@ -55,8 +55,9 @@ func (h *harness) cold(ctx context.Context, f *rig.Findings) error {
 	if err != nil {
 		return err
 	}
-	f.Verdicts = append(f.Verdicts, atMost("requests to memcacheds without the polls : requests of clients", 1, rig.Decimals(4, ""), []float64{more}))
-	f.Note("`mcproxy bench PROXY --conns 50 --keys 100000 --value-size 100 --set-ratio 0.1`, %d pairs of runs of %v. Each guard is polled eight times a second; that is not counted here.",
+	f.Verdicts = append(f.Verdicts, atMost("requests to memcacheds without the polls : requests of clients", 1.001, rig.Decimals(4, ""), []float64{more}))
+	f.Note("`mcproxy bench PROXY --conns 50 --keys 100000 --value-size 100 --set-ratio 0.1`, %d pairs of runs of %v. Each guard is polled eight times a second; that is not counted here. A proxy that "+
+		"gets no processor for half a second knows too little, and a write asks the guard itself.",
 		h.opts.pairs, h.opts.duration/2)
 	return nil
 }
