@@ -22,6 +22,9 @@ const (
 // slowAsked is how often each asks for a whole value: the kernel takes more than one into its own buffers (tcp_wmem).
 const slowAsked = 4
 
+// arrivalTime is for how long others ask while the slow clients come.
+const arrivalTime = time.Second
+
 // heldSlack is what the proxy's limit may be passed by: 64 KiB for each worker, of which there are no more than 16 here.
 const heldSlack = 1 << 20
 
@@ -53,6 +56,7 @@ mode = "off"
 	others := &load{ep: r.endpoint, rate: *rateFlag, request: func(*rand.Rand) (string, string) {
 		return "get small\r\n", "VALUE small 0 3\r\nabc\r\nEND\r\n"
 	}}
+	arrival := &load{ep: r.endpoint, rate: *rateFlag, request: others.request}
 	idle := settledRSS(t, r.pid, 0)
 	var slow *slowCrowd
 	var most int64
@@ -61,15 +65,20 @@ mode = "off"
 		if !split {
 			ask = strings.Repeat(ask, slowAsked)
 		}
+		var beside sync.WaitGroup
+		beside.Go(func() { arrival.run(8, arrivalTime) }) // ends by itself; waited for below
 		slow = newSlowCrowd(t, r.endpoint, ask)
 		r.awaitRest(t)
+		beside.Wait()
 		time.Sleep(time.Duration(*slowSecondFlag) * time.Second) // how long is all the same to what is judged
 	}, func() {
 		most = max(most, settledRSS(t, r.pid, 0))
 		slow.end(t)
 	})
 	others.tell(t)
-	t.Logf("another client waited for %v at most, the machine's delays taken off", max(0, others.longest).Round(time.Millisecond))
+	arrival.tell(t)
+	t.Logf("another client waited for %v at most while they came, and then for %v, the machine's delays taken off",
+		max(0, arrival.longest).Round(time.Millisecond), max(0, others.longest).Round(time.Millisecond))
 	f := r.figures()
 	peak, refused := r.sum(f, "mcproxy_assembly_peak_bytes"), r.sum(f, "mcproxy_assembly_expired_total")
 	if !split {
