@@ -3,6 +3,7 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -51,6 +52,13 @@ func startLineage(t *testing.T, program, config string, env ...string) *lineage 
 	l.configure(config)
 	l.start(exec.Command(l.binary, "serve", "-c", l.file), env)
 	waitListening(t, l.address)
+	until(t, "the socket listens", func() bool { // it is the second listener: for a moment it has its path, and refuses who comes
+		conn, err := net.Dial("unix", l.socket)
+		if err == nil {
+			conn.Close()
+		}
+		return err == nil
+	})
 	return l
 }
 
