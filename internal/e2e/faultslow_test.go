@@ -69,6 +69,9 @@ mode = "off"
 		beside.Go(func() { arrival.run(8, arrivalTime) }) // ends by itself; waited for below
 		slow = newSlowCrowd(t, r.endpoint, ask)
 		r.awaitRest(t)
+		if !split { // a busy machine pauses before that
+			until(t, "somebody is told that there is no room", func() bool { return r.sum(r.figures(), "mcproxy_client_overloaded_total", `limit="answers"`) > 0 })
+		}
 		beside.Wait()
 		time.Sleep(time.Duration(*slowSecondFlag) * time.Second) // how long is all the same to what is judged
 	}, func() {
