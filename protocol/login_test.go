@@ -29,7 +29,7 @@ func FuzzLogin(f *testing.F) {
 	f.Add("a:b", "{SHA256}")
 	f.Fuzz(func(t *testing.T, name, password string) {
 		if name == "" || password == "" || len(name)+len(password) > protocol.MaxLogin || bytes.ContainsAny([]byte(name+password), " \r\n") {
-			t.Skip()
+			return // no login has these
 		}
 		line := protocol.AppendLogin(nil, name, password)
 		var req protocol.Request

@@ -25,19 +25,19 @@ func (h *harness) cold(ctx context.Context, f *rig.Findings) error {
 			return err
 		}
 		var ratios, on, off []float64
-		for i := range h.opts.pairs {
+		for i := range h.opts.Pairs {
 			var a, b rig.Sample
 			err := h.Persist(ctx, func() (err error) {
-				if a, err = h.Sample(ctx, with, h.opts.duration/2, append([]string{with.Address}, args...)...); err != nil {
+				if a, err = h.Sample(ctx, with, h.opts.Duration/2, append([]string{with.Address}, args...)...); err != nil {
 					return err
 				}
-				b, err = h.Sample(ctx, without, h.opts.duration/2, append([]string{without.Address}, args...)...)
+				b, err = h.Sample(ctx, without, h.opts.Duration/2, append([]string{without.Address}, args...)...)
 				return err
 			})
 			if err != nil {
 				return err
 			}
-			h.Say("cold: pipeline %s, pair %d of %d: %.0f : %.0f requests/s, %.2f : %.2f µs", pipeline, i+1, h.opts.pairs, a.Rate, b.Rate, a.Total(), b.Total())
+			h.Say("cold: pipeline %s, pair %d of %d: %.0f : %.0f requests/s, %.2f : %.2f µs", pipeline, i+1, h.opts.Pairs, a.Rate, b.Rate, a.Total(), b.Total())
 			ratios, on, off = append(ratios, a.Total()/b.Total()), append(on, a.Rate), append(off, b.Rate)
 		}
 		throughput := make([]float64, len(ratios))
@@ -58,7 +58,7 @@ func (h *harness) cold(ctx context.Context, f *rig.Findings) error {
 	f.Verdicts = append(f.Verdicts, atMost("requests to memcacheds without the polls : requests of clients", 1.001, rig.Decimals(4, ""), []float64{more}))
 	f.Note("`mcproxy bench PROXY --conns 50 --keys 100000 --value-size 100 --set-ratio 0.1`, %d pairs of runs of %v. Each guard is polled eight times a second; that is not counted here. A proxy that "+
 		"gets no processor for half a second knows too little, and a write asks the guard itself.",
-		h.opts.pairs, h.opts.duration/2)
+		h.opts.Pairs, h.opts.Duration/2)
 	return nil
 }
 

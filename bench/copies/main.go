@@ -18,8 +18,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"slices"
-	"strings"
 	"time"
 
 	"mcproxy/bench/rig"
@@ -34,24 +32,13 @@ const (
 	fullSeconds = 10
 )
 
-// options are what the command line says, checked.
-type options struct {
-	runs     int           // of each line, >= 1
-	pairs    int           // A B, of what cold keys pay, >= 1
-	duration time.Duration // of a run
-	lines    []string      // empty: all
-	out      string        // the page; empty: by the date
-	binary   string        // mcproxy
-}
+// options are what the command line says, checked. The pairs are of what cold keys pay.
+type options struct{ rig.Options }
 
-func (o *options) full() bool {
-	return o.runs >= fullRuns && o.pairs >= fullPairs && o.duration >= fullSeconds*time.Second && len(o.lines) == 0
-}
+func (o *options) full() bool { return o.Runs >= fullRuns && o.Full(fullPairs, fullSeconds) }
 
 func parseOptions(args []string, out io.Writer) (*options, error) {
-	o := &options{}
-	var seconds int
-	var chosen string
+	o := &options{rig.Options{Runs: fullRuns, Pairs: fullPairs, Duration: fullSeconds * time.Second}}
 	flags := flag.NewFlagSet("bench-copies", flag.ContinueOnError)
 	flags.SetOutput(out)
 	flags.Usage = func() {
@@ -59,41 +46,15 @@ func parseOptions(args []string, out io.Writer) (*options, error) {
 			"writes bench/results/<date>-copies.md (-copies-quick.md unless everything was measured, as often as by default).")
 		flags.PrintDefaults()
 	}
-	flags.IntVar(&o.runs, "runs", fullRuns, "how often each line is measured")
-	flags.IntVar(&o.pairs, "pairs", fullPairs, "how many pairs A B of runs, for what cold keys pay")
-	flags.IntVar(&seconds, "seconds", fullSeconds, "seconds of a run")
-	flags.StringVar(&chosen, "lines", "", "only these, such as zipf,write")
-	flags.StringVar(&o.out, "out", "", "the file to write")
-	flags.StringVar(&o.binary, "mcproxy", "bin/mcproxy", "the program to measure, which is the load generator too")
-	if err := flags.Parse(args); err != nil {
-		return nil, err
-	}
-	o.duration = time.Duration(seconds) * time.Second
-	if chosen != "" {
-		o.lines = strings.Split(chosen, ",")
-	}
-	return o, o.check(flags.Args())
-}
-
-func (o *options) check(rest []string) error {
-	var wrong []error
-	must := func(ok bool, format string, args ...any) {
-		if !ok {
-			wrong = append(wrong, fmt.Errorf(format, args...))
-		}
-	}
-	must(len(rest) == 0, "unexpected: %q", rest)
-	must(o.runs >= 1 && o.runs <= 1000, "--runs %d: want 1 to 1000", o.runs)
-	must(o.pairs >= 1 && o.pairs <= 1000, "--pairs %d: want 1 to 1000", o.pairs)
-	must(o.duration >= 2*time.Second && o.duration <= time.Hour, "--seconds %v: want 2 to 3600", o.duration.Seconds())
 	var names []string
 	for _, l := range (&harness{}).lines() {
 		names = append(names, l.Name)
 	}
-	for _, name := range o.lines {
-		must(slices.Contains(names, name), "--lines %q: want some of %s", name, strings.Join(names, ","))
+	err := o.Parse(flags, args, rig.Choice{Option: "lines", Example: "zipf,write", Names: names})
+	if err == nil && o.Duration < 2*time.Second {
+		err = errors.New("--seconds 1: want 2 to 3600, as a run is divided") // by two loads, or into windows
 	}
-	return errors.Join(wrong...)
+	return o, err
 }
 
 // A harness measures lines.
@@ -108,7 +69,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	machine, err := rig.NewMachine(ctx, "bench-copies", out, opts.binary)
+	machine, err := rig.NewMachine(ctx, "bench-copies", out, opts.Binary)
 	if err != nil {
 		return err
 	}
@@ -124,16 +85,10 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		Method: fmt.Sprintf("Fresh memcacheds (-t 1) for each line, and fresh mcproxies (1 worker each, as by default but for `[pools.main.replicas]` and a "+
 			"timeout of 5 s), which know nothing of each other. The proxies are on one core, `mcproxy bench` and the memcacheds on another. A line is measured %d "+
 			"times, %v each, and what counts is the median, with the least and the greatest beside it. `make bench-copies COPYFLAGS='--lines zipf'` measures one line.",
-			opts.runs, opts.duration),
+			opts.Runs, opts.Duration),
 		Head: []string{"", "line", "to reach", "figures (median, min..max)", "reached"},
 	}
-	var chosen []rig.Load
-	for _, l := range h.lines() {
-		if len(opts.lines) == 0 || slices.Contains(opts.lines, l.Name) {
-			chosen = append(chosen, l)
-		}
-	}
-	return h.Run(ctx, page, chosen, opts.out)
+	return h.Run(ctx, page, opts.Select(h.lines()), opts.Out)
 }
 
 // lines are all.

@@ -27,7 +27,7 @@ func (h *harness) onset(ctx context.Context, f *rig.Findings) error {
 		return err
 	}
 	var delays []float64
-	for i := range h.opts.runs * onsetsARun {
+	for i := range h.opts.Runs * onsetsARun {
 		args := []string{
 			"--conns", "10", "--keys", "1", "--value-size", "100", "--set-ratio", "0", "--rate", "1000", "--key-prefix", fmt.Sprintf("onset-%d:", i),
 		}
@@ -50,7 +50,7 @@ func (h *harness) onset(ctx context.Context, f *rig.Findings) error {
 	v.Each = true
 	f.Verdicts = append(f.Verdicts, v)
 	f.Note("1,000 gets a second of one key begin at 4 proxies, each time another key, while 500 a second of 10,000 keys go on at each. /metrics are asked all the time. "+
-		"%d onsets; copies that are not read within %v count as if they were then.", h.opts.runs*onsetsARun, onsetTime)
+		"%d onsets; copies that are not read within %v count as if they were then.", h.opts.Runs*onsetsARun, onsetTime)
 	return s.stale(ctx)
 }
 

@@ -42,11 +42,11 @@ type skewed struct {
 }
 
 func (h *harness) skewed(ctx context.Context, s *stand, args []string) (skewed, error) {
-	l := s.begin(ctx, s.proxies, primeTime+h.opts.duration+time.Second, args)
+	l := s.begin(ctx, s.proxies, primeTime+h.opts.Duration+time.Second, args)
 	var k skewed
 	err := pause(ctx, primeTime)
 	if err == nil {
-		k.operations, k.bytes, err = windows(ctx, s.Memcacheds, h.opts.duration)
+		k.operations, k.bytes, err = windows(ctx, s.Memcacheds, h.opts.Duration)
 	}
 	err = errors.Join(err, l.wait())
 	k.rate = l.rate()
@@ -87,7 +87,7 @@ func (h *harness) zipfWith(ctx context.Context, f *rig.Findings, first int) erro
 		}
 	}
 	var operations, bytes, without, withoutBytes, rates, rateWithout []float64
-	for range h.opts.runs {
+	for range h.opts.Runs {
 		k, err := h.skewed(ctx, s, zipfLoad())
 		if err != nil {
 			return err
@@ -130,15 +130,15 @@ func (h *harness) viral(ctx context.Context, f *rig.Findings) error {
 		return err
 	}
 	var home, read []float64
-	for range h.opts.runs {
-		l := s.begin(ctx, s.proxies, primeTime+h.opts.duration+time.Second, args)
+	for range h.opts.Runs {
+		l := s.begin(ctx, s.proxies, primeTime+h.opts.Duration+time.Second, args)
 		err := pause(ctx, primeTime)
 		var before, after counters
 		if err == nil {
 			before, err = readCounters(ctx, s.Memcacheds)
 		}
 		if err == nil {
-			err = pause(ctx, h.opts.duration)
+			err = pause(ctx, h.opts.Duration)
 		}
 		if err == nil {
 			after, err = readCounters(ctx, s.Memcacheds)

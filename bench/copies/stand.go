@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -117,30 +115,11 @@ func pause(ctx context.Context, d time.Duration) error {
 
 // metric reads the sum of a metric's samples that have all of these labels.
 func metric(ctx context.Context, p rig.Proxy, name string, labels ...string) (float64, error) {
-	text, err := ask(ctx, p, "/metrics")
+	text, err := p.Ask(ctx, "/metrics")
 	if err != nil {
 		return 0, err
 	}
 	return parseMetric(string(text), name, labels)
-}
-
-// ask gets a page of a proxy's admin port.
-func ask(ctx context.Context, p rig.Proxy, path string) ([]byte, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+p.Admin+path, nil)
-	if err != nil {
-		return nil, err
-	}
-	request.Close = true // nothing is to be left open in the end
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return nil, err
-	}
-	defer response.Body.Close()
-	text, err := io.ReadAll(response.Body)
-	if err == nil && response.StatusCode != http.StatusOK {
-		err = fmt.Errorf("%s: %s: %s", path, response.Status, text)
-	}
-	return text, err
 }
 
 // A hotKey is an entry of /api/hotkeys, as far as it matters here.
@@ -152,7 +131,7 @@ type hotKey struct {
 
 // hottest is the first hot key that a proxy lists.
 func (s *stand) hottest(ctx context.Context) (hotKey, error) {
-	text, err := ask(ctx, s.proxies[0], "/api/hotkeys")
+	text, err := s.proxies[0].Ask(ctx, "/api/hotkeys")
 	if err != nil {
 		return hotKey{}, err
 	}

@@ -43,9 +43,9 @@ func (h *harness) writeIn(ctx context.Context, f *rig.Findings, mode string, tri
 		return err
 	}
 	var over, hotP99, coldP99, hotP50, coldP50 []float64
-	for range h.opts.runs {
-		reads := s.begin(ctx, s.proxies, hotWait+h.opts.duration, args)
-		hot, cold, err := s.writes(ctx, h.opts.duration)
+	for range h.opts.Runs {
+		reads := s.begin(ctx, s.proxies, hotWait+h.opts.Duration, args)
+		hot, cold, err := s.writes(ctx, h.opts.Duration)
 		if err := errors.Join(err, reads.wait()); err != nil {
 			return err
 		}

@@ -5,11 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
 	"strconv"
 	"strings"
 	"time"
+
+	"mcproxy/bench/rig"
 )
 
 // A hotKey is an entry of /api/hotkeys, as far as it matters here.
@@ -51,28 +51,9 @@ func parseHotKeys(text []byte) ([]hotKey, error) {
 // pollInterval is the time between two looks at the list.
 const pollInterval = 3 * time.Millisecond
 
-// ask gets a page of the admin port.
-func ask(ctx context.Context, admin, path string) ([]byte, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+admin+path, nil)
-	if err != nil {
-		return nil, err
-	}
-	request.Close = true // nothing is to be left open in the end
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return nil, err
-	}
-	defer response.Body.Close()
-	text, err := io.ReadAll(response.Body)
-	if err == nil && response.StatusCode != http.StatusOK {
-		err = fmt.Errorf("%s: %s: %s", path, response.Status, text)
-	}
-	return text, err
-}
-
 // hotKeys asks for the list.
-func hotKeys(ctx context.Context, admin string) ([]hotKey, error) {
-	text, err := ask(ctx, admin, "/api/hotkeys")
+func hotKeys(ctx context.Context, p rig.Proxy) ([]hotKey, error) {
+	text, err := p.Ask(ctx, "/api/hotkeys")
 	if err != nil {
 		return nil, err
 	}
@@ -91,10 +72,10 @@ func parseMetric(text []byte, name string) (float64, error) {
 
 // waitHotKey looks until the list has a key with the prefix, and gives the time at which it had the list. When the timeout is over it
 // gives the time as well, and a key without a name.
-func waitHotKey(ctx context.Context, admin, prefix string, timeout time.Duration) (hotKey, time.Time, error) {
+func waitHotKey(ctx context.Context, p rig.Proxy, prefix string, timeout time.Duration) (hotKey, time.Time, error) {
 	deadline := time.Now().Add(timeout)
 	for {
-		keys, err := hotKeys(ctx, admin)
+		keys, err := hotKeys(ctx, p)
 		now := time.Now()
 		if err != nil {
 			return hotKey{}, now, err

@@ -139,8 +139,8 @@ func TestCommandText(t *testing.T) {
 
 func TestOptions(t *testing.T) {
 	var out bytes.Buffer
-	full := options{runs: 3, pairs: 10, duration: 5 * time.Second, binary: "bin/mcproxy", goCommand: "go"}
-	few := options{runs: 2, pairs: 4, duration: 2 * time.Second, lines: []string{"a", "h"}, out: "x.md", binary: "m", goCommand: "g"}
+	full := options{rig.Options{Runs: 3, Pairs: 10, Duration: 5 * time.Second, Binary: "bin/mcproxy"}, "go"}
+	few := options{rig.Options{Runs: 2, Pairs: 4, Duration: 2 * time.Second, Chosen: []string{"a", "h"}, Out: "x.md", Binary: "m"}, "g"}
 	for args, want := range map[string]options{
 		"": full, "--runs 2 --pairs 4 --seconds 2 --lines a,h --out x.md --mcproxy m --go g": few,
 	} {
@@ -156,10 +156,10 @@ func TestOptions(t *testing.T) {
 		for _, l := range (&harness{opts: got}).lines() {
 			names = append(names, l.Name)
 		}
-		if want.lines == nil {
-			want.lines = strings.Split(lineNames, "")
+		if want.Chosen == nil {
+			want.Chosen = strings.Split(lineNames, "")
 		}
-		if diff := cmp.Diff(want.lines, names); diff != "" {
+		if diff := cmp.Diff(want.Chosen, names); diff != "" {
 			t.Errorf("%q: lines (-want +got):\n%s", args, diff)
 		}
 	}

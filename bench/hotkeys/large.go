@@ -54,11 +54,11 @@ func (h *harness) largeGetsOf(ctx context.Context, f *rig.Findings, fl *rig.Flee
 		}
 		f.NoteOnce("`%s`", commandText(side.args))
 	}
-	for range h.opts.runs {
+	for range h.opts.Runs {
 		for i := range sides {
 			side := &sides[i]
 			err := h.Persist(ctx, func() error {
-				one, err := h.Sample(ctx, side.proxy, h.opts.duration, append([]string{side.proxy.Address}, side.args...)...)
+				one, err := h.Sample(ctx, side.proxy, h.opts.Duration, append([]string{side.proxy.Address}, side.args...)...)
 				if err == nil {
 					side.samples = append(side.samples, one)
 				}
@@ -72,7 +72,7 @@ func (h *harness) largeGetsOf(ctx context.Context, f *rig.Findings, fl *rig.Flee
 		}
 	}
 	var ratios []float64
-	for i := range h.opts.runs {
+	for i := range h.opts.Runs {
 		ratios = append(ratios, sides[0].samples[i].P99/sides[1].samples[i].P99)
 	}
 	f.Verdicts = append(f.Verdicts, atMost(what, 1, rig.Ratio, ratios))
@@ -120,7 +120,7 @@ type held struct {
 // memory is line h.
 func (h *harness) memory(ctx context.Context, f *rig.Findings) error {
 	var parts, residents, ofBudget, documented, others, rates []float64
-	for range h.opts.runs {
+	for range h.opts.Runs {
 		one, err := h.hugeValues(ctx, f)
 		if err != nil {
 			return err
@@ -160,7 +160,7 @@ func (h *harness) hugeValues(ctx context.Context, f *rig.Findings) (held, error)
 		"--set-ratio", "0.5", "--requests", count(hugeRequests), "--timeout", "60s"); err != nil {
 		return one, err
 	}
-	metrics, err := ask(ctx, s.proxy.Admin, "/metrics")
+	metrics, err := s.proxy.Ask(ctx, "/metrics")
 	if err != nil {
 		return one, err
 	}

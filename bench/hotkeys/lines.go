@@ -41,11 +41,5 @@ func (h *harness) lines() []rig.Load {
 			ToReach: "values held ≤ the budget, resident memory ≤ twice; nothing refused but as documented",
 		},
 	}
-	var chosen []rig.Load
-	for _, l := range all {
-		if h.opts.chosen(l.Name) {
-			chosen = append(chosen, l)
-		}
-	}
-	return chosen
+	return h.opts.Select(all)
 }

@@ -32,7 +32,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	machine, err := rig.NewMachine(ctx, "bench-hotkeys", out, opts.binary, rig.Nutcracker, opts.goCommand)
+	machine, err := rig.NewMachine(ctx, "bench-hotkeys", out, opts.Binary, rig.Nutcracker, opts.goCommand)
 	if err != nil {
 		return err
 	}
@@ -50,7 +50,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		Begun: time.Now(), Machine: rows, Method: h.method(),
 		Head: []string{"", "line", "to reach", "figures (median, min..max)", "reached"},
 	}
-	return h.Run(ctx, page, h.lines(), opts.out)
+	return h.Run(ctx, page, h.lines(), opts.Out)
 }
 
 // A harness measures lines.
@@ -65,5 +65,5 @@ func (h *harness) method() string {
 		"but for its patience: a timeout of 5 s). The proxies are on one core, `mcproxy bench` and the memcacheds on another. "+
 		"A line is measured %d times, %v each, and what counts is the median; with the least and the greatest beside it. Where all runs must "+
 		"reach a target, it says so. `make bench-hotkeys HOTKEYFLAGS='--lines a'` measures one line; the commands in each section are those of "+
-		"its load generator, PROXY and MEMCACHED standing for addresses.", h.opts.runs, h.opts.duration)
+		"its load generator, PROXY and MEMCACHED standing for addresses.", h.opts.Runs, h.opts.Duration)
 }

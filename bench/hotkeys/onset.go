@@ -123,7 +123,7 @@ func (h *harness) onsets(ctx context.Context, s *stand, f *rig.Findings) error {
 	for _, kind := range onsetKinds() {
 		var delays []float64
 		kinds := map[string]int{}
-		for i := range h.opts.runs * onsetsARun {
+		for i := range h.opts.Runs * onsetsARun {
 			prefix := fmt.Sprintf("%s-%d:", kind.prefix, i)
 			args := append(kind.args[:len(kind.args):len(kind.args)], "--key-prefix", prefix)
 			if err := s.fill(ctx, args); err != nil {
@@ -146,7 +146,7 @@ func (h *harness) onsets(ctx context.Context, s *stand, f *rig.Findings) error {
 	f.Tables = append(f.Tables, called)
 	f.Note("A uniform load of 5,000 requests a second goes on meanwhile. The onset is the start of a second load, for one key alone, that key new each time; "+
 		"/api/hotkeys is asked every %v. %d onsets of each kind; a key that is not found within %v counts as if it were found then.",
-		pollInterval, h.opts.runs*onsetsARun, onsetTime)
+		pollInterval, h.opts.Runs*onsetsARun, onsetTime)
 	return nil
 }
 
@@ -163,7 +163,7 @@ func (h *harness) onset(ctx context.Context, s *stand, prefix string, args []str
 		}, args...)...)
 		done <- result{g, err}
 	}()
-	key, found, err := waitHotKey(ctx, s.proxy.Admin, prefix, onsetTime)
+	key, found, err := waitHotKey(ctx, s.proxy, prefix, onsetTime)
 	load := <-done
 	if err := errors.Join(err, load.err); err != nil {
 		return 0, key, err

@@ -75,6 +75,6 @@ func (s *stand) drive(ctx context.Context, f *rig.Findings, args ...string) (rig
 }
 
 // seconds is the option of the load generator for the duration of a run.
-func (h *harness) seconds() []string { return []string{"--duration", h.opts.duration.String()} }
+func (h *harness) seconds() []string { return []string{"--duration", h.opts.Duration.String()} }
 
 func count(n int) string { return strconv.Itoa(n) }

@@ -117,7 +117,7 @@ func (h *harness) tokenSkew(ctx context.Context, f *rig.Findings) error {
 		}
 	}
 	nutcracker := func(fl *rig.Fleet) (rig.Proxy, error) { return fl.StartNutcracker(ctx, rig.Nutcracker, 0) }
-	for range h.opts.runs {
+	for range h.opts.Runs {
 		for _, one := range []struct {
 			start func(*rig.Fleet) (rig.Proxy, error)
 			to    *[]float64
@@ -157,7 +157,7 @@ func (h *harness) longLists(ctx context.Context, f *rig.Findings) error {
 		}
 		return h.load(ctx, f, address, args...)
 	}
-	for range h.opts.runs {
+	for range h.opts.Runs {
 		s, err := h.standWith(ctx, 4, largeMemory, splitting)
 		if err != nil {
 			return err

@@ -37,7 +37,7 @@ func (h *harness) uniformLoad(ctx context.Context, f *rig.Findings) error {
 			return err
 		}
 		var rates, on, off, times, without, differences []float64
-		for i := range h.opts.pairs {
+		for i := range h.opts.Pairs {
 			a, b, err := h.pair(ctx, watched, unwatched, args)
 			if err != nil {
 				return err
@@ -45,7 +45,7 @@ func (h *harness) uniformLoad(ctx context.Context, f *rig.Findings) error {
 			rates = append(rates, a.Rate/b.Rate)
 			on, off = append(on, a.Rate), append(off, b.Rate)
 			times, without, differences = append(times, a.Total()), append(without, b.Total()), append(differences, 1000*(a.Total()-b.Total()))
-			h.Say("f: pipeline %d, pair %d of %d: %.0f : %.0f requests/s, %.2f : %.2f µs", pipeline, i+1, h.opts.pairs, a.Rate, b.Rate, a.Total(), b.Total())
+			h.Say("f: pipeline %d, pair %d of %d: %.0f : %.0f requests/s, %.2f : %.2f µs", pipeline, i+1, h.opts.Pairs, a.Rate, b.Rate, a.Total(), b.Total())
 		}
 		name := fmt.Sprintf("pipeline %d", pipeline)
 		throughput := atMost(name+": throughput, watched : unwatched", 0.99, thousandths, rates)
@@ -66,10 +66,10 @@ func (h *harness) uniformLoad(ctx context.Context, f *rig.Findings) error {
 // pair measures a and b, one right after the other.
 func (h *harness) pair(ctx context.Context, a, b rig.Proxy, args []string) (first, second rig.Sample, err error) {
 	err = h.Persist(ctx, func() (err error) {
-		if first, err = h.Sample(ctx, a, h.opts.duration, append([]string{a.Address}, args...)...); err != nil {
+		if first, err = h.Sample(ctx, a, h.opts.Duration, append([]string{a.Address}, args...)...); err != nil {
 			return err
 		}
-		second, err = h.Sample(ctx, b, h.opts.duration, append([]string{b.Address}, args...)...)
+		second, err = h.Sample(ctx, b, h.opts.Duration, append([]string{b.Address}, args...)...)
 		return err
 	})
 	return first, second, err
@@ -78,7 +78,7 @@ func (h *harness) pair(ctx context.Context, a, b rig.Proxy, args []string) (firs
 // watchingCost runs the benchmark of the worker's path, which tells the CPU time of its own thread.
 func (h *harness) watchingCost(ctx context.Context, f *rig.Findings) error {
 	argv := []string{
-		h.Program(h.opts.goCommand), "test", "-run", "^$", "-bench", "^BenchmarkWatching$", "-count", count(max(2*h.opts.runs, 5)), "./proxy",
+		h.Program(h.opts.goCommand), "test", "-run", "^$", "-bench", "^BenchmarkWatching$", "-count", count(max(2*h.opts.Runs, 5)), "./proxy",
 	}
 	text, err := rig.Output(ctx, argv...)
 	if err != nil {

@@ -23,7 +23,7 @@ func (s *stand) prime(ctx context.Context, args []string) error {
 
 // hottest is the only hot key of the stand's proxy.
 func (s *stand) hottest(ctx context.Context) (hotKey, error) {
-	keys, err := hotKeys(ctx, s.proxy.Admin)
+	keys, err := hotKeys(ctx, s.proxy)
 	if err != nil {
 		return hotKey{}, err
 	}
@@ -70,7 +70,7 @@ func (h *harness) viralKey(ctx context.Context, f *rig.Findings) error {
 		return err
 	}
 	var home, ratio, busiest, rates, plain []float64
-	for range h.opts.runs {
+	for range h.opts.Runs {
 		even, err := s.measured(ctx, f, uniform)
 		if err != nil {
 			return err
@@ -119,7 +119,7 @@ func (h *harness) wideKey(ctx context.Context, f *rig.Findings) error {
 		return err
 	}
 	var ofClients, overMean, busiest, rates []float64
-	for range h.opts.runs {
+	for range h.opts.Runs {
 		g, err := s.measured(ctx, f, args)
 		if err != nil {
 			return err

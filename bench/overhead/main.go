@@ -8,7 +8,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -28,36 +27,19 @@ func main() { rig.Main("bench-metrics", run) }
 
 // options are what the command line says, checked.
 type options struct {
-	pairs     int           // A B, of each load, >= 1
-	duration  time.Duration // of a run
-	out       string        // the page; empty: by the date
-	binary    string        // mcproxy
-	uncounted string        // mcproxy that counts nothing
+	rig.Options
+	uncounted string // mcproxy that counts nothing: an absolute path
 }
 
 func parseOptions(args []string, out io.Writer) (*options, error) {
-	o := &options{}
-	var seconds int
+	o := &options{Options: rig.Options{Pairs: fullPairs, Duration: fullSeconds * time.Second}}
 	flags := flag.NewFlagSet("bench-metrics", flag.ContinueOnError)
 	flags.SetOutput(out)
-	flags.IntVar(&o.pairs, "pairs", fullPairs, "how many pairs A B of runs")
-	flags.IntVar(&seconds, "seconds", fullSeconds, "seconds of a run")
-	flags.StringVar(&o.out, "out", "", "the file to write")
-	flags.StringVar(&o.binary, "mcproxy", "bin/mcproxy", "the program to measure, which is the load generator too")
-	flags.StringVar(&o.uncounted, "uncounted", "bin/mcproxy-uncounted", "the same, built with the tag uncounted")
-	if err := flags.Parse(args); err != nil {
+	flags.StringVar(&o.uncounted, "uncounted", "bin/mcproxy-uncounted", "the program to compare with, built with the tag uncounted")
+	err := o.Parse(flags, args, rig.Choice{})
+	if err != nil {
 		return nil, err
 	}
-	o.duration = time.Duration(seconds) * time.Second
-	switch {
-	case flags.NArg() > 0:
-		return nil, fmt.Errorf("unexpected: %q", flags.Args())
-	case o.pairs < 1 || o.pairs > 1000:
-		return nil, fmt.Errorf("--pairs %d: want 1 to 1000", o.pairs)
-	case seconds < 1 || seconds > 3600:
-		return nil, fmt.Errorf("--seconds %d: want 1 to 3600", seconds)
-	}
-	var err error
 	if o.uncounted, err = filepath.Abs(o.uncounted); err != nil {
 		return nil, err
 	}
@@ -71,7 +53,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	machine, err := rig.NewMachine(ctx, "bench-metrics", out, opts.binary)
+	machine, err := rig.NewMachine(ctx, "bench-metrics", out, opts.Binary)
 	if err != nil {
 		return err
 	}
@@ -83,11 +65,11 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	}
 	page := &rig.Page{
 		Title: "What counting costs", Target: "bench-metrics", Kind: "-metrics", Begun: time.Now(), Machine: rows,
-		Full: opts.pairs >= fullPairs && opts.duration >= fullSeconds*time.Second,
+		Full: opts.Full(fullPairs, fullSeconds),
 		Method: fmt.Sprintf("4 memcacheds (-t 1) and two mcproxies before them (1 worker, configured as for `make bench-rivals`): the program as it is, whose "+
 			"/metrics is fetched once a second, and the same source built with the tag uncounted, which counts no requests, keys, bytes, sizes, lifetimes and durations. "+
 			"The proxies are on one core, `mcproxy bench` and the memcacheds on another. They take turns, A B, B A, %d pairs of runs of %v after a warm-up of %v; "+
-			"what counts is the median of the pairs' ratios, with the least and the greatest beside it.", opts.pairs, opts.duration, rig.Warmup),
+			"what counts is the median of the pairs' ratios, with the least and the greatest beside it.", opts.Pairs, opts.Duration, rig.Warmup),
 		Head: []string{"", "load", "to reach", "figures (median, min..max)", "reached"},
 	}
 	loads := []rig.Load{
@@ -97,7 +79,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	for i := range loads {
 		loads[i].ToReach = "all metrics ≤ 2 %"
 	}
-	return h.Run(ctx, page, loads, opts.out)
+	return h.Run(ctx, page, loads, opts.Out)
 }
 
 // A harness measures loads.
@@ -128,7 +110,11 @@ func (h *harness) compare(ctx context.Context, f *rig.Findings, pipeline int) er
 	}
 	args := []string{"--conns", "50", "--pipeline", strconv.Itoa(pipeline), "--keys", "100000", "--value-size", "100", "--set-ratio", "0.1", "--threads", "1"}
 	for _, p := range []rig.Proxy{with, without} {
-		if _, err := h.Generate(ctx, append([]string{p.Address, "--prefill=true", "--duration", "1s"}, args...)...); err != nil {
+		err := h.Persist(ctx, func() error {
+			_, err := h.Generate(ctx, append([]string{p.Address, "--prefill=true", "--requests", "50000"}, args...)...)
+			return err
+		})
+		if err != nil {
 			return err
 		}
 	}
@@ -138,7 +124,7 @@ func (h *harness) compare(ctx context.Context, f *rig.Findings, pipeline int) er
 	sides := []rig.Proxy{with, without}
 	var total, rate [2][]float64
 	var ratios, rates []float64
-	for i := range h.opts.pairs {
+	for i := range h.opts.Pairs {
 		for turn := range sides {
 			side := (turn + i) % 2
 			s, err := h.sample(ctx, sides[side], args)
@@ -148,7 +134,7 @@ func (h *harness) compare(ctx context.Context, f *rig.Findings, pipeline int) er
 			total[side], rate[side] = append(total[side], s.Total()), append(rate[side], s.Rate)
 		}
 		ratios, rates = append(ratios, total[0][i]/total[1][i]), append(rates, rate[0][i]/rate[1][i])
-		h.Say("pair %d of %d: %.3f : %.3f µs, %.0f : %.0f requests/s", i+1, h.opts.pairs, total[0][i], total[1][i], rate[0][i], rate[1][i])
+		h.Say("pair %d of %d: %.3f : %.3f µs, %.0f : %.0f requests/s", i+1, h.opts.Pairs, total[0][i], total[1][i], rate[0][i], rate[1][i])
 	}
 	thousandths := rig.Decimals(3, "")
 	f.Verdicts = append(f.Verdicts,
@@ -171,11 +157,11 @@ func (h *harness) sample(ctx context.Context, p rig.Proxy, args []string) (s rig
 		asking, stop := context.WithCancel(ctx)
 		done := make(chan error, 1)
 		if p.Name == counted {
-			go func() { done <- scrape(asking, p.Admin) }()
+			go func() { done <- scrape(asking, p) }()
 		} else {
 			done <- nil
 		}
-		s, err = h.Sample(ctx, p, h.opts.duration, append([]string{p.Address}, args...)...)
+		s, err = h.Sample(ctx, p, h.opts.Duration, append([]string{p.Address}, args...)...)
 		stop()
 		return errors.Join(err, <-done)
 	})
@@ -183,7 +169,7 @@ func (h *harness) sample(ctx context.Context, p rig.Proxy, args []string) (s rig
 }
 
 // scrape fetches the metrics once a second until ctx is done.
-func scrape(ctx context.Context, admin string) error {
+func scrape(ctx context.Context, p rig.Proxy) error {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for {
@@ -192,7 +178,7 @@ func scrape(ctx context.Context, admin string) error {
 			return nil
 		case <-tick.C:
 		}
-		if _, err := metrics(ctx, admin); err != nil && ctx.Err() == nil {
+		if _, err := p.Ask(ctx, "/metrics"); err != nil && ctx.Err() == nil {
 			return err
 		}
 	}
@@ -201,30 +187,13 @@ func scrape(ctx context.Context, admin string) error {
 // areTwo sees that after a load one of them has counted requests and the other has not.
 func areTwo(ctx context.Context, with, without rig.Proxy) error {
 	for _, p := range []rig.Proxy{with, without} {
-		text, err := metrics(ctx, p.Admin)
+		text, err := p.Ask(ctx, "/metrics")
 		if err != nil {
 			return err
 		}
-		if counts := strings.Contains(text, "mcproxy_pool_requests_total{pool=\"main\",verb=\"get\""); counts != (p.Name == counted) {
+		if counts := strings.Contains(string(text), "mcproxy_pool_requests_total{pool=\"main\",verb=\"get\""); counts != (p.Name == counted) {
 			return fmt.Errorf("%s: requests are counted: %v", p.Name, counts)
 		}
 	}
 	return nil
-}
-
-func metrics(ctx context.Context, admin string) (string, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+admin+"/metrics", http.NoBody)
-	if err != nil {
-		return "", err
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return "", err
-	}
-	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
-	if err == nil && resp.StatusCode != http.StatusOK {
-		err = fmt.Errorf("/metrics: %s", resp.Status)
-	}
-	return string(text), err
 }

@@ -54,7 +54,7 @@ func TestPage(t *testing.T) {
 	}
 	all := []compared{{rig.Proxy{Name: nutcracker, Family: nutcracker}, pairs}}
 	l := loads()[0]
-	h := &harness{&rig.Machine{Cores: []int{0, 1}}, &options{pairs: 2, duration: time.Second}}
+	h := &harness{&rig.Machine{Cores: []int{0, 1}}, &options{Options: rig.Options{Pairs: 2, Duration: time.Second}}}
 	page := &rig.Page{
 		Method: h.method(),
 		Sections: []rig.Section{{Load: h.loads()[0], Findings: &rig.Findings{

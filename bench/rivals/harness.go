@@ -21,7 +21,7 @@ func newHarness(ctx context.Context, opts *options, out io.Writer) (*harness, er
 	for _, rival := range opts.against {
 		programs = append(programs, programOf(rival))
 	}
-	machine, err := rig.NewMachine(ctx, "bench-rivals", out, opts.binary, programs...)
+	machine, err := rig.NewMachine(ctx, "bench-rivals", out, opts.Binary, programs...)
 	if err != nil {
 		return nil, err
 	}
@@ -98,7 +98,7 @@ func (s subject) String() string { return prefixed(s.traffic.label, s.proxy.Name
 // alternate measures a, b, a, b …
 func (h *harness) alternate(ctx context.Context, a, b subject) ([]pair, error) {
 	var pairs []pair
-	for i := range h.opts.pairs {
+	for i := range h.opts.Pairs {
 		var first, second rig.Sample
 		err := h.Persist(ctx, func() (err error) {
 			if first, err = h.sample(ctx, a); err != nil {
@@ -111,7 +111,7 @@ func (h *harness) alternate(ctx context.Context, a, b subject) ([]pair, error) {
 			return nil, err
 		}
 		pairs = append(pairs, pair{first, second})
-		h.Say("%s, %s, pair %d of %d: user %.2f : %.2f µs, total %.2f : %.2f µs, %.0f : %.0f requests/s", a, b, i+1, h.opts.pairs,
+		h.Say("%s, %s, pair %d of %d: user %.2f : %.2f µs, total %.2f : %.2f µs, %.0f : %.0f requests/s", a, b, i+1, h.opts.Pairs,
 			first.User, second.User, first.Total(), second.Total(), first.Rate, second.Rate)
 	}
 	return pairs, nil

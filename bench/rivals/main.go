@@ -37,14 +37,14 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	return h.Run(ctx, page, h.loads(), opts.out)
+	return h.Run(ctx, page, h.loads(), opts.Out)
 }
 
 // loads are those that the options choose.
 func (h *harness) loads() []rig.Load {
 	var chosen []rig.Load
 	for _, l := range loads() {
-		if h.opts.chosen(l.name) {
+		if h.opts.Measured(l.name) {
 			chosen = append(chosen, rig.Load{
 				Name: l.name, Title: l.title, ToReach: l.toReach,
 				Measure: func(ctx context.Context, f *rig.Findings) error { return h.measure(ctx, l, f) },

@@ -95,7 +95,7 @@ func rowOf(t *testing.T, page, name, column string) map[string]float64 {
 
 // TestRealStrace counts the system calls of lone gets.
 func TestRealStrace(t *testing.T) {
-	opts := &options{binary: buildMcproxy(t), pairs: 1, duration: time.Second, against: []string{nutcracker}}
+	opts := &options{Options: rig.Options{Binary: buildMcproxy(t), Pairs: 1, Duration: time.Second}, against: []string{nutcracker}}
 	var log bytes.Buffer
 	h, err := newHarness(t.Context(), opts, &log)
 	if err != nil {

@@ -53,7 +53,7 @@ func memoryAfterwards(ctx context.Context, h *harness, f *rig.Findings) error {
 	}
 	for i, c := range h.candidates() {
 		var before, peak, after, ratios, took []float64
-		for range min(h.opts.pairs, memoryRounds) {
+		for range min(h.opts.Pairs, memoryRounds) {
 			var r remains
 			err := h.Persist(ctx, func() (err error) {
 				r, err = h.remains(ctx, c)
@@ -152,7 +152,7 @@ func idleClients(ctx context.Context, h *harness, f *rig.Findings) error {
 	}
 	for i, c := range h.candidates() {
 		var before, first, last, took []float64
-		for range min(h.opts.pairs, memoryRounds) {
+		for range min(h.opts.Pairs, memoryRounds) {
 			var cost idleCost
 			err := h.Persist(ctx, func() (err error) {
 				cost, err = h.idleCost(ctx, c)

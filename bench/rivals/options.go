@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -20,33 +19,24 @@ const (
 	fullSeconds = 5
 )
 
-// options are what the command line says, checked.
+// options are what the command line says, checked. The pairs are of each rival and load.
 type options struct {
-	pairs    int           // how often A B, >= 1
-	duration time.Duration // measured in each run, after the warm-up
-	loads    []string      // W1 …; empty: all
-	against  []string      // the rivals to start
-	rivals   []rig.Proxy   // a user's own
-	out      string        // the page; empty: by the date
-	binary   string        // mcproxy
+	rig.Options
+	against []string    // the rivals to start
+	rivals  []rig.Proxy // a user's own
 }
 
 // full reports whether all that the comparison has is measured, as often as it takes for figures to quote.
 func (o *options) full() bool {
-	return o.pairs >= fullPairs && o.duration >= fullSeconds*time.Second && len(o.loads) == 0 && len(o.against) == len(startable())
-}
-
-func (o *options) chosen(name string) bool {
-	return len(o.loads) == 0 || slices.Contains(o.loads, name)
+	return o.Full(fullPairs, fullSeconds) && len(o.against) == len(startable())
 }
 
 // startable are the rivals that can be started here.
 func startable() []string { return []string{nutcracker, nutcrackerBig, haproxy} }
 
 func parseOptions(args []string, out io.Writer) (*options, error) {
-	o := &options{}
-	var seconds int
-	var chosen, against string
+	o := &options{Options: rig.Options{Pairs: fullPairs, Duration: fullSeconds * time.Second}}
+	var against string
 	flags := flag.NewFlagSet("bench-rivals", flag.ContinueOnError)
 	flags.SetOutput(out)
 	flags.Usage = func() {
@@ -54,9 +44,6 @@ func parseOptions(args []string, out io.Writer) (*options, error) {
 			"bench/results/<date>.md (<date>-quick.md unless everything was measured, as often as by default).")
 		flags.PrintDefaults()
 	}
-	flags.IntVar(&o.pairs, "pairs", fullPairs, "how many pairs A B of runs, for each rival and load")
-	flags.IntVar(&seconds, "seconds", fullSeconds, "seconds measured in each run")
-	flags.StringVar(&chosen, "loads", "", "only these, such as W1,W3")
 	flags.StringVar(&against, "against", strings.Join(startable(), ","), "the rivals to start, with commas between; none for your own alone")
 	flags.Func("rival", "`name=host:port,pid` of a rival that runs already, with memcacheds of its own; may be repeated.\n"+
 		"It is pinned to the core of the proxies meanwhile", func(text string) error {
@@ -64,48 +51,18 @@ func parseOptions(args []string, out io.Writer) (*options, error) {
 		o.rivals = append(o.rivals, p)
 		return err
 	})
-	flags.StringVar(&o.out, "out", "", "the file to write")
-	flags.StringVar(&o.binary, "mcproxy", "bin/mcproxy", "the program to measure, which is the load generator too")
-	if err := flags.Parse(args); err != nil {
-		return nil, err
-	}
-	o.duration = time.Duration(seconds) * time.Second
-	o.loads, o.against = list(chosen), list(against)
-	if against == "none" {
-		o.against = nil
-	}
-	return o, o.check(flags.Args())
-}
-
-func (o *options) check(rest []string) error {
-	var wrong []error
-	must := func(ok bool, format string, args ...any) {
-		if !ok {
-			wrong = append(wrong, fmt.Errorf(format, args...))
-		}
-	}
-	must(len(rest) == 0, "unexpected: %q", rest)
-	must(o.pairs >= 1 && o.pairs <= 1000, "--pairs %d: want 1 to 1000", o.pairs)
-	must(o.duration >= time.Second && o.duration <= time.Hour, "--seconds %v: want 1 to 3600", o.duration.Seconds())
 	var names []string
 	for _, l := range loads() {
 		names = append(names, l.name)
 	}
-	for _, name := range o.loads {
-		must(slices.Contains(names, name), "--loads %q: want some of %s", name, strings.Join(names, ","))
+	if err := o.Parse(flags, args, rig.Choice{Option: "loads", Example: "W1,W3", Names: names}); err != nil {
+		return nil, err
 	}
-	for _, name := range o.against {
-		must(slices.Contains(startable(), name), "--against %q: want some of %s, or none", name, strings.Join(startable(), ","))
+	if against == "none" {
+		return o, nil
 	}
-	return errors.Join(wrong...)
-}
-
-// list divides at commas; nil of "".
-func list(text string) []string {
-	if text == "" {
-		return nil
-	}
-	return strings.Split(text, ",")
+	o.against = rig.List(against)
+	return o, rig.Among("against", o.against, startable())
 }
 
 // parseRival reads name=host:port,pid.

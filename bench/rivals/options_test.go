@@ -17,21 +17,21 @@ func TestOptions(t *testing.T) {
 		want options
 		full bool
 	}{
-		{"", options{pairs: 10, duration: 5 * time.Second, against: startable(), binary: "bin/mcproxy"}, true},
+		{"", options{Options: rig.Options{Pairs: 10, Duration: 5 * time.Second, Binary: "bin/mcproxy"}, against: startable()}, true},
 		{
 			"--pairs 3 --seconds 2 --loads W1,W3 --against haproxy --out x.md --mcproxy m",
-			options{pairs: 3, duration: 2 * time.Second, loads: []string{"W1", "W3"}, against: []string{haproxy}, out: "x.md", binary: "m"},
+			options{Options: rig.Options{Pairs: 3, Duration: 2 * time.Second, Chosen: []string{"W1", "W3"}, Out: "x.md", Binary: "m"}, against: []string{haproxy}},
 			false,
 		},
 		{
 			"--against none --rival built-in=127.0.0.1:11311,42 --rival b=[::1]:1,7",
 			options{
-				pairs: 10, duration: 5 * time.Second, binary: "bin/mcproxy",
-				rivals: []rig.Proxy{{Name: "built-in", Address: "127.0.0.1:11311", PID: 42}, {Name: "b", Address: "[::1]:1", PID: 7}},
+				Options: rig.Options{Pairs: 10, Duration: 5 * time.Second, Binary: "bin/mcproxy"},
+				rivals:  []rig.Proxy{{Name: "built-in", Address: "127.0.0.1:11311", PID: 42}, {Name: "b", Address: "[::1]:1", PID: 7}},
 			},
 			false,
 		},
-		{"--pairs 20", options{pairs: 20, duration: 5 * time.Second, against: startable(), binary: "bin/mcproxy"}, true},
+		{"--pairs 20", options{Options: rig.Options{Pairs: 20, Duration: 5 * time.Second, Binary: "bin/mcproxy"}, against: startable()}, true},
 	} {
 		var out bytes.Buffer
 		got, err := parseOptions(strings.Fields(test.args), &out)

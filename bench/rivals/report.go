@@ -41,7 +41,7 @@ func (h *harness) method() string {
 	fmt.Fprintf(&b, "The proxy that is measured is alone on its core, as the others are idle; `mcproxy bench` (closed loop, one thread) "+
 		"and the memcacheds share another. ")
 	fmt.Fprintf(&b, "mcproxy and a rival take turns, A B A B, %d pairs of runs of %v after a warm-up of %v, and what counts is the median of "+
-		"the pairs' ratios, mcproxy : rival, with the least and the greatest beside it. ", o.pairs, o.duration, rig.Warmup)
+		"the pairs' ratios, mcproxy : rival, with the least and the greatest beside it. ", o.Pairs, o.Duration, rig.Warmup)
 	b.WriteString("User and system time are the proxy's own, all threads, from /proc/PID/stat, over the time and the requests that the load " +
 		"generator counted; the kernel samples how time divides into the two, and on a virtual machine system time swings with the cost of " +
 		"waking an idle core. ")

@@ -50,7 +50,7 @@ func (h *harness) fill(ctx context.Context, t traffic, endpoints []string) error
 
 // sample runs the load once, and watches the proxy meanwhile.
 func (h *harness) sample(ctx context.Context, s subject) (rig.Sample, error) {
-	one, err := h.Sample(ctx, s.proxy, h.opts.duration, s.traffic.args(s.proxy.Address)...)
+	one, err := h.Sample(ctx, s.proxy, h.opts.Duration, s.traffic.args(s.proxy.Address)...)
 	if err != nil && s.traffic.label != "" {
 		err = fmt.Errorf("%s: %w", s.traffic.label, err)
 	}
