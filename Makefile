@@ -27,7 +27,7 @@ UPGRADES ?= 100# of the long run of upgrades
 KEYSTONEFLAGS ?=# of the tests with the real Keystone, such as -full, or -run 'TestKeystone/dogpile.cache.pylibmc'
 RIVALFLAGS ?=# of the comparison with other proxies, such as --pairs 3 --seconds 2; --help lists them
 
-.PHONY: help build run test race norace simulate soak-simulate fuzz lint bench bench-compare bench-rivals bench-hotkeys bench-copies bench-metrics soak-differential soak-chaos soak-faults soak-upgrades e2e-keystone tutorial install-test-deps clean
+.PHONY: help build run test race norace simulate soak-simulate fuzz lint bench bench-compare bench-rivals bench-hotkeys bench-copies bench-faults bench-metrics soak-differential soak-chaos soak-faults soak-upgrades e2e-keystone tutorial install-test-deps clean
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -79,6 +79,9 @@ bench-metrics: ## Measure what counting requests costs, six minutes, and write b
 
 bench-copies: ## Measure what copies of hot keys do, through several proxies, half an hour, and write bench/results; COPYFLAGS='--runs 1 --pairs 2 --seconds 3' is a quick look
 	@GO='$(GO)' scripts/bench-copies $(COPYFLAGS)
+
+bench-faults: ## Measure what a stopped memcached and slow clients cost others, ten minutes, and write bench/results; FAULTBENCHFLAGS='--pairs 2' is a quick look
+	@GO='$(GO)' scripts/bench-faults $(FAULTBENCHFLAGS)
 
 soak-differential: ## Compare 10 million random commands through the proxy with memcached's own answers
 	@scripts/install-packages memcached

@@ -64,7 +64,7 @@ func (h *harness) cold(ctx context.Context, f *rig.Findings) error {
 
 // requestsMore is how many requests the memcacheds get for one of a client, polls aside.
 func (h *harness) requestsMore(ctx context.Context, s *stand) (float64, error) {
-	polls := func() (float64, error) { return metric(ctx, s.proxies[0], "mcproxy_replica_polls_total") }
+	polls := func() (float64, error) { return s.proxies[0].Metric(ctx, "mcproxy_replica_polls_total") }
 	polled, err := polls()
 	if err != nil {
 		return 0, err

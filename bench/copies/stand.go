@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"mcproxy/bench/rig"
@@ -113,15 +112,6 @@ func pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// metric reads the sum of a metric's samples that have all of these labels.
-func metric(ctx context.Context, p rig.Proxy, name string, labels ...string) (float64, error) {
-	text, err := p.Ask(ctx, "/metrics")
-	if err != nil {
-		return 0, err
-	}
-	return parseMetric(string(text), name, labels)
-}
-
 // A hotKey is an entry of /api/hotkeys, as far as it matters here.
 type hotKey struct {
 	Key     string `json:"key"`
@@ -151,39 +141,15 @@ func (s *stand) hottest(ctx context.Context) (hotKey, error) {
 	return hotKey{}, errors.New("/api/hotkeys: no key is hot")
 }
 
-// parseMetric gives the sum of a metric's samples that have all of these labels, such as `outcome="copy"`.
-func parseMetric(text, name string, labels []string) (sum float64, err error) {
-	found := false
-	for line := range strings.Lines(text) {
-		rest, ok := strings.CutPrefix(strings.TrimSpace(line), name)
-		if !ok || rest == "" || rest[0] != '{' && rest[0] != ' ' {
-			continue
-		}
-		at := strings.LastIndexByte(rest, ' ')
-		if slices.ContainsFunc(labels, func(l string) bool { return !strings.Contains(rest[:at], l) }) {
-			continue
-		}
-		v, err := strconv.ParseFloat(rest[at+1:], 64)
-		if err != nil {
-			return 0, fmt.Errorf("/metrics: %q: %w", line, err)
-		}
-		sum, found = sum+v, true
-	}
-	if !found {
-		return 0, fmt.Errorf("/metrics: no %s with %v", name, labels)
-	}
-	return sum, nil
-}
-
 // copiesRead is how many reads a proxy's copies have answered.
 func copiesRead(ctx context.Context, p rig.Proxy) (float64, error) {
-	return metric(ctx, p, "mcproxy_replica_reads_total", `outcome="copy"`)
+	return p.Metric(ctx, "mcproxy_replica_reads_total", `outcome="copy"`)
 }
 
 // stale is an error if a proxy's canary has found a copy that is older than it may be.
 func (s *stand) stale(ctx context.Context) error {
 	for _, p := range s.proxies {
-		n, err := metric(ctx, p, "mcproxy_stale_detected_total")
+		n, err := p.Metric(ctx, "mcproxy_stale_detected_total")
 		if err == nil && n > 0 {
 			err = fmt.Errorf("%s: %.0f copies were older than they may be", p.Name, n)
 		}

@@ -64,7 +64,7 @@ func (h *harness) writeIn(ctx context.Context, f *rig.Findings, mode string, tri
 // writes waits until the hot key has copies that are read, and writes it and another key in turn; it gives the seconds that each write took, sorted.
 func (s *stand) writes(ctx context.Context, length time.Duration) (hot, cold []float64, err error) {
 	settled := func() (float64, error) {
-		return metric(ctx, s.proxies[0], "mcproxy_replica_writes_total", `outcome="settled"`)
+		return s.proxies[0].Metric(ctx, "mcproxy_replica_writes_total", `outcome="settled"`)
 	}
 	before, err := copiesRead(ctx, s.proxies[0])
 	if err != nil {

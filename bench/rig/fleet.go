@@ -25,6 +25,7 @@ type Fleet struct {
 	m        *Machine
 	dir      string   // configurations and logs
 	children []*Child // in the order of their start
+	servers  []*Child // that StartFleet has started, as in Memcacheds
 	links    []link   // to memcacheds that are not on loopback
 }
 
@@ -55,12 +56,19 @@ func (f *Fleet) startMemcached(ctx context.Context, number, memory int, more []s
 	if os.Geteuid() == 0 {
 		argv = append(argv, "-u", "root") // it does not run as root without being told to
 	}
-	if _, err := f.Start(ctx, "memcached "+strconv.Itoa(number+1), address, f.m.LoadCores(), append(argv, more...)); err != nil {
+	c, err := f.Start(ctx, "memcached "+strconv.Itoa(number+1), address, f.m.LoadCores(), append(argv, more...))
+	if err != nil {
 		return err
 	}
-	f.Memcacheds = append(f.Memcacheds, address)
+	f.Memcacheds, f.servers = append(f.Memcacheds, address), append(f.servers, c)
 	return nil
 }
+
+// Pause stops the i-th memcached, as one that hangs: its kernel still takes conns and bytes. StartFleet has started it.
+func (f *Fleet) Pause(i int) error { return f.servers[i].cmd.Process.Signal(syscall.SIGSTOP) }
+
+// Resume has it go on.
+func (f *Fleet) Resume(i int) error { return f.servers[i].cmd.Process.Signal(syscall.SIGCONT) }
 
 // Start runs a server on the cores, with as many file descriptors as it may have, and returns when it answers at address.
 func (f *Fleet) Start(ctx context.Context, name, address, cores string, argv []string) (*Child, error) {
@@ -91,6 +99,8 @@ type McproxyConfig struct {
 	Ring    string // lines of the pool that choose it
 	Proxy   string // more lines of [proxy]
 	Pool    string // more tables of the pool main
+	Limits  string // lines of [limits]
+	Timeout string // of the pool, a duration; empty: 5s
 	Program string // an absolute path; empty: the machine's Mcproxy
 }
 
@@ -108,7 +118,10 @@ func (f *Fleet) StartMcproxy(ctx context.Context, name string, cfg McproxyConfig
 	var b strings.Builder
 	fmt.Fprintf(&b, "[[listeners]]\naddress = %q\n[proxy]\nworkers = %d\n%s[log]\nlevel = \"warn\"\n[admin]\naddress = %q\n",
 		p.Address, cfg.Workers, cfg.Proxy, p.Admin)
-	fmt.Fprintf(&b, "[pools.main]\n%stimeout = \"5s\"\nstall_timeout = \"10s\"\nbackends = [\n", cfg.Ring)
+	if cfg.Limits != "" {
+		fmt.Fprintf(&b, "[limits]\n%s", cfg.Limits)
+	}
+	fmt.Fprintf(&b, "[pools.main]\n%stimeout = %q\nstall_timeout = \"10s\"\nbackends = [\n", cfg.Ring, cmp.Or(cfg.Timeout, "5s"))
 	for _, memcached := range f.Memcacheds {
 		fmt.Fprintf(&b, "  %q,\n", memcached)
 	}

@@ -150,6 +150,7 @@ func (h *hotSwapKeys) pick(r *rand.Rand, at time.Duration) int {
 // keyNames writes a key's text: prefix, and the number in decimal, filled up with zeros to the key's length. A key has the
 // same text in every stream and every run with the same seed. It belongs to one stream.
 type keyNames struct {
+	listed  []string // keys that have other texts; nil: none
 	prefix  string
 	digits  int // at least so many, so that the numbers of all keys fit
 	lengths sizePicker
@@ -166,6 +167,9 @@ func newKeyNames(opts *Options, prefix string, lengths sizePicker) keyNames {
 }
 
 func (k *keyNames) append(dst []byte, index int) []byte {
+	if k.listed != nil {
+		return append(dst, k.listed[index]...)
+	}
 	length, ok := k.lengths.(fixedSize)
 	if !ok {
 		// A key's length is drawn by a generator of the key's own.

@@ -25,7 +25,7 @@ type Figures struct {
 type Get func(key string) ([]byte, error)
 
 // New makes the load that the options name; they have been checked. A file that is to be replayed is open from then on, until
-// Figures.
+// Figures. Of a file of keys it reads how many there are, into Keys.
 func New(opts *Options) (*Load, error) {
 	switch opts.Workload {
 	case KeystoneTokens:

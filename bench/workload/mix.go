@@ -11,6 +11,7 @@ import (
 // A mix is what the streams of the mixed workload share. It is immutable.
 type mix struct {
 	opts    *Options
+	listed  []string   // keys that a file names; nil: they are made up
 	lengths sizePicker // of keys
 	sizes   sizePicker // of values
 	ranks   zipfRanks
@@ -21,8 +22,11 @@ type mix struct {
 }
 
 func newMix(opts *Options) (*mix, error) {
-	m := &mix{opts: opts, ranks: newZipfRanks(opts.Keys, opts.Zipf), scatter: newScatter(opts.Keys, opts.Seed)}
-	var err error
+	listed, err := opts.readKeys()
+	if err != nil {
+		return nil, err
+	}
+	m := &mix{opts: opts, listed: listed, ranks: newZipfRanks(opts.Keys, opts.Zipf), scatter: newScatter(opts.Keys, opts.Seed)}
 	if m.sizes, err = parseSizes(opts.ValueSize, maxValueSize); err != nil {
 		return nil, fmt.Errorf("value-%w", err)
 	}
@@ -68,6 +72,7 @@ func (m *mix) stream(i int) *mixStream {
 	s := &mixStream{mix: m, r: rand.New(rand.NewPCG(m.opts.Seed, 1+uint64(i)))}
 	s.keys = m.keyPicker(i)
 	s.names = newKeyNames(m.opts, m.opts.KeyPrefix, m.lengths)
+	s.names.listed = m.listed
 	s.counts = newKeyNames(m.opts, m.opts.KeyPrefix+"n", m.lengths)
 	return s
 }

@@ -16,7 +16,8 @@ type Options struct {
 	Seed     uint64 `json:"seed"`
 
 	Keys      int           `json:"keys"`       // how many different ones, >= 1
-	KeyPrefix string        `json:"key_prefix"` // of every key
+	KeyFile   string        `json:"key_file"`   // its lines are the keys, and Keys is how many it has; "": keys are made up
+	KeyPrefix string        `json:"key_prefix"` // of every key that is made up
 	KeySize   string        `json:"key_size"`   // bytes of a key: sizes, or etc
 	KeyDist   string        `json:"key_dist"`   // uniform, zipf, hot-swap or sequential
 	Zipf      float64       `json:"zipf"`       // the exponent of zipf and hot-swap, over 0
@@ -149,6 +150,7 @@ func (o *Options) Check() error {
 	if !o.IsMixed() {
 		c.must(!o.Verify, "verify: not with the workload %s", o.Workload)
 		c.must(!o.Meta, "meta: not with the workload %s", o.Workload)
+		c.must(o.KeyFile == "", "key-file: not with the workload %s", o.Workload)
 	}
 	if o.IsReplay() {
 		c.must(o.File != "", "file: the workload %s replays one", o.Workload)

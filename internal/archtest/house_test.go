@@ -201,6 +201,8 @@ var house = []archtest.Row{
 	{Package: "bench/overhead", May: []string{"bench/rig"}},
 	// What copies of hot keys do, a program.
 	{Package: "bench/copies", May: []string{"bench/rig"}},
+	// What a stopped memcached and slow clients cost others, a program.
+	{Package: "bench/faults", May: []string{"bench/rig"}},
 	// Figures, names and keys as terminals show them: what top and the commands share.
 	{Package: "internal/termtext", Never: []string{"net", "os", "io"}},
 	// A running proxy on a terminal: what its admin endpoints tell, as tables, and the keys that are pressed. No sockets.
