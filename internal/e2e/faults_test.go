@@ -51,31 +51,40 @@ func TestFaults(t *testing.T) {
 type holdings struct {
 	memory                  int64 // resident bytes
 	descriptors, goroutines int
+	stacks                  []byte // of the goroutines
 }
 
 func (h holdings) String() string {
 	return fmt.Sprintf("%d KiB resident, %d descriptors, %d goroutines", h.memory>>10, h.descriptors, h.goroutines)
 }
 
-func (r *running) counts() (descriptors, goroutines int) {
+// counts gives what the process has now. Its goroutines are those of a profile: while /metrics is gathered several of its own run, more or
+// fewer.
+func (r *running) counts() (h holdings) {
 	r.t.Helper()
-	goroutines = int(r.figures()["go_goroutines"])
+	h.stacks = r.get("/debug/pprof/goroutine?debug=1")
+	if _, err := fmt.Sscanf(string(h.stacks), "goroutine profile: total %d", &h.goroutines); err != nil {
+		r.t.Fatalf("%.100q: %v", h.stacks, err)
+	}
 	list, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", r.pid))
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	return len(list), goroutines
+	h.descriptors = len(list)
+	return h
 }
 
 // holds is what the process holds on to when it has come to rest: when descriptors, goroutines and memory do not fall any more.
 func (r *running) holds() holdings {
 	r.t.Helper()
-	h := holdings{descriptors: 1 << 30, goroutines: 1 << 30}
+	h := r.counts()
 	for since := time.Now(); time.Since(since) < 1500*time.Millisecond; time.Sleep(50 * time.Millisecond) {
-		descriptors, goroutines := r.counts()
-		if descriptors < h.descriptors || goroutines < h.goroutines {
-			h.descriptors, h.goroutines = min(h.descriptors, descriptors), min(h.goroutines, goroutines)
-			since = time.Now()
+		now := r.counts()
+		if now.descriptors < h.descriptors {
+			h.descriptors, since = now.descriptors, time.Now()
+		}
+		if now.goroutines < h.goroutines {
+			h.goroutines, h.stacks, since = now.goroutines, now.stacks, time.Now()
 		}
 	}
 	h.memory = settledRSS(r.t, r.pid, 0)
@@ -94,6 +103,6 @@ func (r *running) flat(before holdings) {
 	after := r.holds()
 	r.t.Logf("before: %v; after: %v", before, after)
 	if after.descriptors > before.descriptors+spareConns || after.goroutines > before.goroutines || after.memory > before.memory+flatMemory {
-		r.t.Errorf("the process holds %v; before it held %v", after, before)
+		r.t.Errorf("the process holds %v; before it held %v; its goroutines:\n%s", after, before, after.stacks)
 	}
 }

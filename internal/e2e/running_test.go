@@ -2,7 +2,9 @@ package e2e
 
 import (
 	"bufio"
+	"bytes"
 	"fmt"
+	"io"
 	"net/http"
 	"strconv"
 	"strings"
@@ -23,32 +25,42 @@ type running struct {
 func startRunning(t *testing.T, binary, config string) *running {
 	t.Helper()
 	r := &running{t: t, admin: freeAddress(t)}
-	r.pid, r.endpoint = runProgram(t, binary, fmt.Sprintf("[admin]\naddress = %q\n\n%s", r.admin, config))
+	r.pid, r.endpoint = runProgram(t, binary, fmt.Sprintf("[admin]\naddress = %q\npprof = true\n\n%s", r.admin, config))
 	return r
 }
 
 // figures are the samples of /metrics, by name and labels as they stand there.
 type figures map[string]float64
 
-// figures reads /metrics. Its conn does not stay. A proxy whose workers are too busy to tell is asked again.
-func (r *running) figures() figures {
+// get reads what is under a path of the admin address. Its conn does not stay. A proxy whose workers are too busy to tell is asked again.
+func (r *running) get(path string) []byte {
 	r.t.Helper()
 	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: answerTimeout}
 	start := time.Now()
-	resp, err := client.Get("http://" + r.admin + "/metrics")
+	resp, err := client.Get("http://" + r.admin + path)
 	for err == nil && resp.StatusCode != http.StatusOK && time.Since(start) < answerTimeout {
 		resp.Body.Close()
-		resp, err = client.Get("http://" + r.admin + "/metrics")
+		resp, err = client.Get("http://" + r.admin + path)
 	}
 	if err != nil {
 		r.t.Fatal(err)
 	}
 	defer resp.Body.Close()
 	if took := time.Since(start); took > time.Second {
-		r.t.Logf("/metrics took %v", took.Round(time.Millisecond))
+		r.t.Logf("%s took %v", path, took.Round(time.Millisecond))
 	}
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return body
+}
+
+// figures reads /metrics.
+func (r *running) figures() figures {
+	r.t.Helper()
 	f := figures{}
-	lines := bufio.NewScanner(resp.Body)
+	lines := bufio.NewScanner(bytes.NewReader(r.get("/metrics")))
 	for lines.Scan() {
 		line := lines.Text()
 		at := strings.LastIndexByte(line, ' ')
