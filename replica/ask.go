@@ -9,7 +9,7 @@ type Do uint8
 const (
 	DoHome       Do = 1 + iota // the client's own request, to the home; a Read's: mg k v f t c
 	DoGuard                    // mg G v f c, to the home, on the conn of DoHome and after it
-	DoCopy                     // mg c v f t c N<StubTTL>
+	DoCopy                     // mg c v f c N<StubTTL>
 	DoFill                     // ms c C<cas> F<flags> T<ttl>: only on conn Conn, else not at all. Nobody waits for the answer
 	DoClear                    // md c
 	DoLockRead                 // mg c v c

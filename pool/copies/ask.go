@@ -85,8 +85,6 @@ func requestFor(a *replica.Ask, key []byte) *protocol.Request {
 	switch a.Do {
 	case replica.DoGuard:
 		flags = append(flags, guardFlags...)
-	case replica.DoCopy:
-		flags = strconv.AppendInt(append(flags, "v f t c N"...), replica.StubTTL, 10)
 	case replica.DoLockRead:
 		flags = append(flags, "v c"...)
 	case replica.DoClear:

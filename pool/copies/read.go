@@ -110,6 +110,7 @@ type Reading struct {
 	machine  replica.Read
 	ask      replica.Ask
 	call     backend.Call
+	request  protocol.Request
 	response protocol.Response
 	answer   []byte
 }
@@ -152,7 +153,8 @@ func (rd *Reading) proceed() {
 		host := rd.entry.hosts[a.Host]
 		pl := rd.r.pipelines[host]
 		half := (rd.get.Deadline - rd.r.loop.Now) / 2 // the home takes time too, if it has to be asked
-		err = pl.SendBy(&rd.call, requestFor(&a, rd.entry.name), rd.get.Affinity, rd.r.loop.Now+half)
+		rd.request = protocol.Request{Verb: protocol.MetaGet, Key: rd.entry.name, RawKey: rd.entry.name, MetaFlags: rd.r.copyFlags, ValueLen: -1}
+		err = pl.SendBy(&rd.call, &rd.request, rd.get.Affinity, rd.r.loop.Now+half)
 	case replica.DoHome:
 		err = rd.sendHome()
 	case replica.DoFill:
@@ -174,12 +176,12 @@ func (rd *Reading) proceed() {
 // sendHome asks the home: as the client asks, or as a fill needs it.
 func (rd *Reading) sendHome() *backend.Error {
 	rd.call.Care = backend.ForClient
-	req := &protocol.Request{Verb: rd.get.Verb, Key: rd.key, Keys: rd.key, NumKeys: 1, ValueLen: -1}
+	rd.request = protocol.Request{Verb: rd.get.Verb, Key: rd.key, Keys: rd.key, NumKeys: 1, ValueLen: -1}
 	if rd.machine.Leased() {
-		req = &protocol.Request{Verb: protocol.MetaGet, Key: rd.key, RawKey: rd.key, MetaFlags: []byte("v f t c"), ValueLen: -1}
+		rd.request = protocol.Request{Verb: protocol.MetaGet, Key: rd.key, RawKey: rd.key, MetaFlags: rd.r.homeFlags, ValueLen: -1}
 	}
 	pl := rd.r.pipelines[rd.get.Node]
-	return pl.SendBy(&rd.call, req, rd.get.Affinity, min(pl.Deadline(), rd.get.Deadline))
+	return pl.SendBy(&rd.call, &rd.request, rd.get.Affinity, min(pl.Deadline(), rd.get.Deadline))
 }
 
 // fill copies the home's item. Nobody waits for it.

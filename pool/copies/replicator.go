@@ -3,6 +3,7 @@ package copies
 import (
 	"errors"
 	"math/rand/v2"
+	"strconv"
 
 	"mcproxy/backend"
 	"mcproxy/internal/epoll"
@@ -27,6 +28,8 @@ type Replicator struct {
 	figures   *Figures
 	pollers   []*poller
 	free      []*Reading
+	copyFlags []byte // what a copy is asked for
+	homeFlags []byte // what the home is asked for by who has a lease
 	load      load
 }
 
@@ -44,7 +47,8 @@ func New(s *Shared, runner *steps.Runner, use Use) *Replicator {
 	}
 	return &Replicator{
 		shared: s, runner: runner, loop: runner.Loop, pipelines: use.Pipelines, rand: use.Rand, figures: use.Figures,
-		load: load{nodes: make([]nodeLoad, len(use.Pipelines))},
+		load:      load{nodes: make([]nodeLoad, len(use.Pipelines))},
+		copyFlags: strconv.AppendInt([]byte("v f c N"), replica.StubTTL, 10), homeFlags: []byte("v f t c"),
 	}
 }
 
