@@ -9,13 +9,13 @@ import (
 
 // cold is what keys pay that have no copies.
 func (h *harness) cold(ctx context.Context, f *rig.Findings) error {
-	s, err := h.stand(ctx, 4, 1, "safe")
+	s, err := h.stand(ctx, 4, 1, copying("safe", 0))
 	if err != nil {
 		return err
 	}
 	defer s.Close()
 	with := s.proxies[0]
-	without, err := s.StartMcproxy(ctx, "without", rig.McproxyConfig{Workers: 1, Pool: copying("off")})
+	without, err := s.StartMcproxy(ctx, "without", rig.McproxyConfig{Workers: 1, Pool: copying("off", 0)})
 	if err != nil {
 		return err
 	}

@@ -17,7 +17,7 @@ const (
 
 // onset is the time from a key's first get to the first that a copy answers.
 func (h *harness) onset(ctx context.Context, f *rig.Findings) error {
-	s, err := h.stand(ctx, 8, 4, "safe")
+	s, err := h.stand(ctx, 8, 4, copying("safe", 0))
 	if err != nil {
 		return err
 	}

@@ -61,12 +61,12 @@ func (h *harness) joins(ctx context.Context, f *rig.Findings) error { return h.z
 
 // zipfWith measures the windows of Zipf's law through 4 proxies, of which the last comes under the load if only 3 are there first.
 func (h *harness) zipfWith(ctx context.Context, f *rig.Findings, first int) error {
-	s, err := h.stand(ctx, 8, first, "safe")
+	s, err := h.stand(ctx, 8, first, copying("safe", 0))
 	if err != nil {
 		return err
 	}
 	defer s.Close()
-	plain, err := h.stand(ctx, 8, 4, "off")
+	plain, err := h.stand(ctx, 8, 4, copying("off", 0))
 	if err != nil {
 		return err
 	}
@@ -120,7 +120,7 @@ func (h *harness) zipfWith(ctx context.Context, f *rig.Findings, first int) erro
 
 // viral is one key that each of 4 proxies asks a little.
 func (h *harness) viral(ctx context.Context, f *rig.Findings) error {
-	s, err := h.stand(ctx, 8, 4, "safe")
+	s, err := h.stand(ctx, 8, 4, copying("safe", 0))
 	if err != nil {
 		return err
 	}

@@ -15,26 +15,30 @@ import (
 // memory is that of a memcached, in MiB.
 const memory = 128
 
-// copying is the pool's table that has hot keys get copies.
-func copying(mode string) string {
-	return "[pools.main.replicas]\nmode = " + strconv.Quote(mode) + "\n"
+// copying is the pool's table that has hot keys get copies, so many at most; 0: as many as there are other servers.
+func copying(mode string, most int) string {
+	table := "[pools.main.replicas]\nmode = " + strconv.Quote(mode) + "\n"
+	if most > 0 {
+		table += "max = " + strconv.Itoa(most) + "\n"
+	}
+	return table
 }
 
 // A stand is memcacheds and the proxies before them.
 type stand struct {
 	*rig.Fleet
 	h       *harness
-	mode    string
+	pool    string // the table of copies
 	proxies []rig.Proxy
 }
 
-// stand starts memcacheds and proxies with that mode of copies.
-func (h *harness) stand(ctx context.Context, memcacheds, proxies int, mode string) (*stand, error) {
+// stand starts memcacheds and proxies with that table of copies.
+func (h *harness) stand(ctx context.Context, memcacheds, proxies int, pool string) (*stand, error) {
 	fl, err := h.StartFleet(ctx, memcacheds, memory)
 	if err != nil {
 		return nil, err
 	}
-	s := &stand{Fleet: fl, h: h, mode: mode}
+	s := &stand{Fleet: fl, h: h, pool: pool}
 	for range proxies {
 		if err := s.join(ctx); err != nil {
 			fl.Close()
@@ -46,7 +50,7 @@ func (h *harness) stand(ctx context.Context, memcacheds, proxies int, mode strin
 
 // join starts one more proxy. The others are told nothing.
 func (s *stand) join(ctx context.Context) error {
-	p, err := s.StartMcproxy(ctx, fmt.Sprintf("mcproxy%d", len(s.proxies)+1), rig.McproxyConfig{Workers: 1, Pool: copying(s.mode)})
+	p, err := s.StartMcproxy(ctx, fmt.Sprintf("mcproxy%d", len(s.proxies)+1), rig.McproxyConfig{Workers: 1, Pool: s.pool})
 	if err == nil {
 		s.proxies = append(s.proxies, p)
 	}
@@ -110,6 +114,27 @@ func pause(ctx context.Context, d time.Duration) error {
 	case <-time.After(d):
 		return nil
 	}
+}
+
+// at gives a key that belongs on a memcached, by its address, and no other line uses.
+func (s *stand) at(ctx context.Context, address string) (string, error) {
+	for i := range 1000 {
+		key := "cold-" + strconv.Itoa(i)
+		text, err := s.proxies[0].Ask(ctx, "/api/lookup?key="+key)
+		if err != nil {
+			return "", err
+		}
+		var found struct {
+			Address string `json:"address"`
+		}
+		if err := json.Unmarshal(text, &found); err != nil {
+			return "", fmt.Errorf("/api/lookup: %w", err)
+		}
+		if found.Address == address {
+			return key, nil
+		}
+	}
+	return "", errors.New("/api/lookup: none of 1,000 keys belongs on " + address)
 }
 
 // A hotKey is an entry of /api/hotkeys, as far as it matters here.
