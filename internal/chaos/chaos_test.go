@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -17,8 +18,9 @@ import (
 )
 
 var (
-	durationFlag = flag.Duration("duration", 7*time.Second, "of each variant, at least")
-	readsFlag    = flag.Uint64("reads", 0, "that a run checks at least, in those of its variants that are quick")
+	durationFlag = flag.Duration("duration", 5*time.Second, "of each variant, at least")
+	readsFlag    = flag.Uint64("reads", 0, "that a run checks at least, in those of its variants that are quick: reads that find a value")
+	variantFlag  = flag.String("variant", "", "a regular expression: the variants to run; all without it")
 	clientsFlag  = flag.Int("clients", 16, "at once")
 	seedFlag     = flag.Uint64("seed", 0, "of what clients and faults choose; 0 takes one at random and prints it")
 	roundFlag    = flag.Duration("round", 4*time.Second, "after which new keys are used and the old ones' histories are judged")
@@ -39,6 +41,16 @@ type variant struct {
 	links    bool    // between proxies and servers, that are slow at times, and break
 	strict   bool    // with one proxy that is never killed more is promised
 	copies   bool    // hot keys have copies, and less is promised
+	gentle   bool    // nothing breaks promise B: in strict mode reads of copies do not go back in time then
+	bulk     bool    // half of what clients ask is for many keys
+}
+
+// keys is how many keys of a round all clients share.
+func (v *variant) keys() int {
+	if v.bulk {
+		return bulkKeys - alwaysKeys
+	}
+	return 40
 }
 
 const littleMemory = "2" // the least that memcached takes
@@ -55,11 +67,15 @@ drill = "100ms"
 enabled = true
 `
 
-// copies and noCopies say whether hot keys get copies on other servers.
+// Whether hot keys get copies on other servers.
 const (
-	copies   = "[pools.main.replicas]\nmode = \"safe\"\n"
-	noCopies = "[pools.main.replicas]\nmode = \"off\"\n"
+	safeCopies   = "[pools.main.replicas]\nmode = \"safe\"\n"
+	strictCopies = "[pools.main.replicas]\nmode = \"strict\"\n"
+	noCopies     = "[pools.main.replicas]\nmode = \"off\"\n"
 )
+
+// drills are how often each proxy changes which keys are hot, and which have copies.
+var drills = []string{"100ms", "50ms", "200ms"}
 
 const all, hot = "[pools.main.coalesce]\nmode = \"all\"\n", "[pools.main.coalesce]\nmode = \"hot\"\n"
 
@@ -81,8 +97,16 @@ var variants = []variant{
 		memory: "64", longest: 12_000, proxies: 1, skew: 2, links: true, strict: true,
 	},
 	{
-		name: "copies", settings: "on_error = \"error\"\n" + commonSettings + "copies = 1\n" + hot + copies,
-		memory: "64", longest: 12_000, proxies: 3, skew: 2, copies: true,
+		name: "copies", settings: "on_error = \"miss\"\n" + commonSettings + "copies = 1\n" + hot + safeCopies,
+		memory: littleMemory, longest: 12_000, proxies: 3, skew: 2, copies: true, bulk: true,
+	},
+	{
+		name: "strict", settings: "on_error = \"miss\"\n" + commonSettings + "copies = 1\n" + hot + strictCopies,
+		memory: littleMemory, longest: 12_000, proxies: 3, skew: 2, copies: true, bulk: true,
+	},
+	{
+		name: "ordered", settings: "on_error = \"error\"\n" + commonSettings + "copies = 1\n" + hot + strictCopies,
+		memory: "64", longest: 12_000, proxies: 3, skew: 2, copies: true, bulk: true, gentle: true,
 	},
 }
 
@@ -126,18 +150,22 @@ func newRun(t testing.TB, binary string, v variant, backends func(proxy int, add
 	}
 	for i := range v.proxies {
 		list := make([]string, 0, servers)
+		dir := t.TempDir()
 		for n, addr := range backends(i, addrs) {
-			if v.links {
-				l := startLink(t, addr, uint64(n))
+			name := fmt.Sprintf("s%d", n)
+			if v.links || v.copies {
+				l := startLink(t, dir, name, addr, uint64(len(r.links)))
+				l.rough = v.links
 				r.links = append(r.links, l)
-				addr = l.listener.Addr().String()
+				addr = linkAddress(name)
 			}
-			list = append(list, fmt.Sprintf("{ name = \"s%d\", address = %q }", n, addr))
+			list = append(list, fmt.Sprintf("{ name = %q, address = %q }", name, addr))
 		}
 		pool := fmt.Sprintf("[proxy]\nworkers = 2\n\n[pools.main]\nbackends = [%s]\n%s", strings.Join(list, ", "), v.settings)
 		pool = strings.Replace(pool, "[pools.main.split]\n", fmt.Sprintf("[pools.main.split]\nthreshold = \"%dB\"\nchunk = \"%dB\"\n",
 			splitThreshold, splitChunk), 1)
-		r.proxies = append(r.proxies, startProxy(t, binary, pool))
+		pool = strings.Replace(pool, `drill = "100ms"`, fmt.Sprintf("drill = %q", drills[i]), 1)
+		r.proxies = append(r.proxies, startProxyIn(t, binary, dir, pool))
 	}
 	return r
 }
@@ -150,29 +178,34 @@ func (r *run) play(seed uint64, duration time.Duration, reads uint64) {
 	number := 0
 	next := func() *round {
 		number++
-		return newRound(number, r.now(), &r.variant)
+		return newRound(number, r.now(), &r.variant, &r.always)
 	}
 	r.rounds.begin(next())
 	for i := range *clientsFlag {
 		c := &client{run: r, number: i, rng: rand.New(rand.NewPCG(seed, uint64(i)))}
 		clients.Go(c.work) // ends with the last round; waited for below
 	}
+	gap, length := 600*time.Millisecond, *roundFlag
+	if r.variant.bulk {
+		gap, length = 5*gap, 4*length // a key gets copies about a second after it was read first, and copies are not read for 12 s after a failed write
+	}
 	f := &faults{
-		run: r, rng: rand.New(rand.NewPCG(seed, 1<<32)), stop: make(chan struct{}), gap: min(duration/20, 600*time.Millisecond),
+		run: r, rng: rand.New(rand.NewPCG(seed, 1<<32)), stop: make(chan struct{}), gap: min(duration/20, gap),
 		away: map[string]int{}, busy: map[string]bool{},
 	}
 	var faulting sync.WaitGroup
 	faulting.Go(f.work) // ends with stop; waited for below
 	told := time.Duration(0)
 	for over := false; !over; {
-		time.Sleep(min(*roundFlag, duration)) // how long is all the same to what is judged
+		time.Sleep(min(length, max(duration/2, time.Second))) // how long is all the same to what is judged
+		r.sample()
 		figures, found := r.report.present()
 		took := time.Since(r.started)
 		if took > told+time.Minute {
 			told = took
-			r.t.Logf("after %v: %d reads checked, %d violations", took.Round(time.Second), figures.reads, found)
+			r.t.Logf("after %v: %d reads checked, %d of copies; %d violations", took.Round(time.Second), figures.hits, figures.copied.reads, found)
 		}
-		over = took >= duration && figures.reads >= reads && (r.lacks(figures) == "" || took > duration+time.Minute) || found >= 100
+		over = took >= duration && figures.hits >= reads && (r.lacks(figures) == "" || took > duration+time.Minute) || found >= 100
 		var following *round
 		if !over {
 			following = next()
@@ -188,6 +221,7 @@ func (r *run) play(seed uint64, duration time.Duration, reads uint64) {
 	faulting.Wait()
 	clients.Wait()
 	judges.Wait()
+	r.sample()
 	r.report.add(func(fg *figures) {
 		for _, mc := range r.servers {
 			n, _ := strconv.ParseUint(mc.Stats()["evictions"], 10, 64)
@@ -198,6 +232,18 @@ func (r *run) play(seed uint64, duration time.Duration, reads uint64) {
 	})
 }
 
+// sample has the proxies say what their copies did.
+func (r *run) sample() {
+	if !r.variant.copies {
+		return
+	}
+	for _, p := range r.proxies {
+		p.sample()
+	}
+	sum := r.copies()
+	r.report.add(func(f *figures) { f.copied = sum })
+}
+
 // TestChaos is the run itself; see the package's comment.
 func TestChaos(t *testing.T) {
 	binary := buildProxy(t)
@@ -206,12 +252,16 @@ func TestChaos(t *testing.T) {
 		seed = rand.Uint64()
 	}
 	var reads, found, quick uint64
+	chosen := regexp.MustCompile(*variantFlag)
 	for _, v := range variants {
-		if !v.links {
+		if !v.links && chosen.MatchString(v.name) {
 			quick++
 		}
 	}
 	for i, v := range variants {
+		if !chosen.MatchString(v.name) {
+			continue
+		}
 		t.Run(v.name, func(t *testing.T) {
 			r := newRun(t, binary, v, same)
 			share := *readsFlag / quick
@@ -236,7 +286,7 @@ func TestChaos(t *testing.T) {
 			reads, found = reads+figures.reads, found+figures.hits
 		})
 	}
-	t.Logf("in all %d reads checked, of which %d found a value", reads, found)
+	t.Logf("in all %d reads, of which %d found a value and were checked", reads, found)
 }
 
 // lacks names what a run has seen too little of to say anything about it; "" when it has seen all.
@@ -249,11 +299,14 @@ func (r *run) lacks(f figures) string {
 	}
 	for what, n := range map[string]uint64{
 		"reads that found a value": f.hits, "reads that found a split one": f.split, "writes": f.writesDone, "swaps": f.swaps,
-		"appends": f.appends, "failures": f.failures, "writes that were not answered": f.lost,
+		"appends": f.appends, "failures": f.failures, "writes that were not answered": 7 * f.lost,
 	} {
 		if n < 20 {
 			few = append(few, what)
 		}
+	}
+	if r.variant.copies && (f.copied.reads < 100 || f.copied.promoted < 10 || f.copied.demoted < 10) {
+		few = append(few, "reads of copies, promotions or demotions")
 	}
 	return strings.Join(few, ", ")
 }

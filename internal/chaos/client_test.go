@@ -22,6 +22,7 @@ type client struct {
 	log   []history.Op // of round
 
 	token *token // the last one that a read brought
+	many  bulk
 }
 
 // token is an item's cas number, and what it stood for.
@@ -38,7 +39,7 @@ const longBatch = 16 // commands at once, at most
 func (c *client) work() {
 	for {
 		last := c.round
-		if c.round = c.run.rounds.enter(last, c.log); c.round != last {
+		if c.round = c.run.rounds.enter(last, c.whole); c.round != last {
 			c.log, c.token = nil, nil
 		}
 		if c.round == nil {
@@ -48,10 +49,20 @@ func (c *client) work() {
 		if c.conn == nil || c.rng.IntN(300) == 0 {
 			c.dial()
 		}
-		if c.conn != nil {
+		switch {
+		case c.conn == nil:
+		case c.run.variant.bulk && c.rng.IntN(100) < bulkShare:
+			c.bulk()
+		default:
 			c.batch()
 		}
 	}
+}
+
+// whole is the log of a round that is left.
+func (c *client) whole() []history.Op {
+	c.tellAll()
+	return c.log
 }
 
 func (c *client) hangUp() {

@@ -58,17 +58,25 @@ func (c *client) command() *request {
 
 // key picks one that the next command is for: a few are asked for much more than others.
 func (c *client) key() string {
+	if n := len(c.many.missed); n > 0 && c.rng.IntN(2) == 0 { // somebody should write it
+		key := c.many.missed[n-1].name
+		c.many.missed = c.many.missed[:n-1]
+		return key
+	}
 	switch n := c.rng.IntN(100); {
 	case n < 8:
 		return c.round.short(c.run.now(), c.rng.IntN(shortKeys))
 	case n < 14:
 		return alwaysKey(c.rng.IntN(alwaysKeys))
 	}
-	return c.round.key(int(math.Pow(c.rng.Float64(), c.run.variant.skew) * sharedKeys))
+	return c.round.key(int(math.Pow(c.rng.Float64(), c.run.variant.skew) * float64(c.run.variant.keys())))
 }
 
 // length of a value. A key's last digit tells what most of its values are like; all keys change between split and not.
 func (c *client) length(key string) int {
+	if c.compact(key) {
+		return history.MinPiece + c.rng.IntN(40)
+	}
 	n := c.rng.IntN(100)
 	switch digit := key[len(key)-1]; {
 	case n < 20:

@@ -66,6 +66,10 @@ func (f *faults) work() {
 }
 
 func (f *faults) kinds() []fault {
+	v := &f.run.variant
+	if v.gentle {
+		return append(gentleFaults(), v.copyFaults()...)
+	}
 	list := []fault{
 		{"memcached stopped", (*faults).stopServer},
 		{"memcached stopped", (*faults).stopServer},
@@ -79,13 +83,16 @@ func (f *faults) kinds() []fault {
 		{"chunks deleted", (*faults).deleteChunks},
 		{"chunks damaged", (*faults).damageChunks},
 	}
-	if f.run.variant.memory == littleMemory {
+	if v.copies {
+		list = append(list, v.copyFaults()...)
+	}
+	if v.memory == littleMemory {
 		list = append(list, fault{"memory filled", (*faults).fill}, fault{"memory filled", (*faults).fill})
 	}
-	if f.run.variant.links {
+	if v.links {
 		list = append(list, fault{"conns cut", (*faults).cut}, fault{"conns cut", (*faults).cut})
 	}
-	if !f.run.variant.strict {
+	if !v.strict {
 		list = append(list, fault{"proxy killed", (*faults).killProxy})
 	}
 	return list
@@ -111,11 +118,23 @@ func (f *faults) give(what string, i int) {
 	delete(f.busy, fmt.Sprint(what, i))
 }
 
-// pause waits for 0.2 to 2 s, or less at the end of the run.
+// pause waits for 0.2 to 2 s, where there are copies up to 5 s, or less at the end of the run.
 func (f *faults) pause(rng *rand.Rand) {
+	d := time.Duration(200+rng.IntN(1800)) * time.Millisecond
+	switch v := &f.run.variant; {
+	case v.gentle:
+		d = time.Duration(rng.Int64N(int64(gentlePause)))
+	case v.copies && rng.IntN(3) == 0:
+		d += time.Duration(rng.IntN(3000)) * time.Millisecond
+	}
+	f.wait(d)
+}
+
+// wait waits for so long, or until the end of the run.
+func (f *faults) wait(d time.Duration) {
 	select {
 	case <-f.stop:
-	case <-time.After(time.Duration(200+rng.IntN(1800)) * time.Millisecond):
+	case <-time.After(d):
 	}
 }
 
@@ -196,7 +215,9 @@ func (f *faults) killProxy(rng *rand.Rand) bool {
 		return false
 	}
 	defer f.give("proxy", i)
+	f.run.proxies[i].sample()
 	f.run.proxies[i].kill()
+	f.run.proxies[i].ended()
 	if rng.IntN(2) == 0 {
 		f.pause(rng)
 	}
@@ -288,30 +309,38 @@ func (f *faults) flushServer(rng *rand.Rand) bool {
 	return ok
 }
 
-// chunks gives the keys of a quarter of a server's chunks.
-func (f *faults) chunks(server int, rng *rand.Rand) []string {
+// items gives one in so many of a server's keys with that prefix, at least one if there is any.
+func (f *faults) items(server int, prefix string, in int, rng *rand.Rand) []string {
 	dump, _ := f.ask(server, "lru_crawler metadump all", "END")
-	var chunks []string
+	var items []string
 	for line := range strings.Lines(dump) {
 		key, _, _ := strings.Cut(strings.TrimPrefix(line, "key="), " ")
-		if key, err := url.QueryUnescape(key); err == nil && strings.HasPrefix(key, "~mcproxy.c.") {
-			chunks = append(chunks, key)
+		if key, err := url.QueryUnescape(key); err == nil && strings.HasPrefix(key, prefix) {
+			items = append(items, key)
 		}
 	}
-	rng.Shuffle(len(chunks), func(i, j int) { chunks[i], chunks[j] = chunks[j], chunks[i] })
-	return chunks[:(len(chunks)+3)/4]
+	rng.Shuffle(len(items), func(i, j int) { items[i], items[j] = items[j], items[i] })
+	return items[:(len(items)+in-1)/in]
+}
+
+// chunks gives the keys of a quarter of a server's chunks.
+func (f *faults) chunks(server int, rng *rand.Rand) []string {
+	return f.items(server, "~mcproxy.c.", 4, rng)
 }
 
 // deleteChunks takes some chunks from a server, behind the proxies' backs.
 func (f *faults) deleteChunks(rng *rand.Rand) bool {
 	server := rng.IntN(len(f.run.servers))
-	chunks := f.chunks(server, rng)
+	return f.deleteItems(server, f.chunks(server, rng))
+}
+
+func (f *faults) deleteItems(server int, keys []string) bool {
 	var lines strings.Builder
-	for _, key := range chunks {
+	for _, key := range keys {
 		lines.WriteString("delete " + key + " noreply\r\n")
 	}
 	_, ok := f.ask(server, lines.String()+"mn", "MN")
-	return ok && len(chunks) > 0
+	return ok && len(keys) > 0
 }
 
 // damageChunks changes a byte of some chunks on a server, which keep their length and flags.

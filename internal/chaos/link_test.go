@@ -3,16 +3,19 @@ package chaos
 import (
 	"math/rand/v2"
 	"net"
+	"path/filepath"
 	"sync"
 	"testing"
 	"time"
 )
 
-// link is the network between a proxy and a server: it passes bytes on in order, and now and then late, each conn and direction
-// on its own. So answers that were given are still on their way when others are long there.
+// link is the network between a proxy and a server: it passes bytes on in order, each conn and direction on its own. It may be late, now
+// and then or for a while, hold one direction back, and break conns between a request and its answer. So answers that were given
+// are still on their way when others are long there.
 type link struct {
 	listener net.Listener
 	to       string
+	rough    bool // late now and then by itself
 
 	wg sync.WaitGroup // the copying goroutines
 
@@ -20,12 +23,27 @@ type link struct {
 	rng   *rand.Rand
 	conns map[net.Conn]bool
 	ended bool
+	late  time.Duration    // more than nothing: what passes is late by up to so much
+	gates [2]chan struct{} // by direction; not nil: what comes waits until it is closed
+	drop  int              // so many answers more are lost, with their conns
 }
 
-// startLink starts one to an address; it ends with the test.
-func startLink(t testing.TB, to string, seed uint64) *link {
+// A direction is the way that bytes go.
+type direction int
+
+const (
+	toServer direction = iota
+	toProxy
+)
+
+// linkAddress is where a proxy finds its own link to a server. Proxies whose backends had different addresses would not make copies, so
+// it is one text for all: each process has another directory.
+func linkAddress(server string) string { return "unix:/proc/self/cwd/" + server }
+
+// startLink starts the one of the proxy that runs in dir to a server of that name and address; it ends with the test.
+func startLink(t testing.TB, dir, server, to string, seed uint64) *link {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := net.Listen("unix", filepath.Join(dir, server))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,8 +76,8 @@ func (l *link) accept() {
 				near.Close()
 				far.Close()
 			}
-			l.wg.Go(func() { l.pass(near, far) })
-			l.pass(far, near)
+			l.wg.Go(func() { l.pass(near, far, toServer) })
+			l.pass(far, near, toProxy)
 		})
 	}
 }
@@ -73,7 +91,7 @@ func (l *link) keep(conn net.Conn) bool {
 }
 
 // pass copies until one side ends, and then ends the other.
-func (l *link) pass(from, to net.Conn) {
+func (l *link) pass(from, to net.Conn, way direction) {
 	defer func() {
 		from.Close()
 		to.Close()
@@ -84,7 +102,15 @@ func (l *link) pass(from, to net.Conn) {
 	buf := make([]byte, 32<<10)
 	for {
 		n, err := from.Read(buf)
-		time.Sleep(l.delay())
+		if delay := l.delay(); delay > 0 {
+			time.Sleep(delay)
+		}
+		if gate := l.gate(way); gate != nil {
+			<-gate
+		}
+		if way == toProxy && l.drops() {
+			return
+		}
 		if _, werr := to.Write(buf[:n]); err != nil || werr != nil {
 			return
 		}
@@ -95,10 +121,57 @@ func (l *link) pass(from, to net.Conn) {
 func (l *link) delay() time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.rng.IntN(20) > 0 {
-		return 0
+	switch {
+	case l.late > 0:
+		return time.Duration(l.rng.Int64N(int64(l.late)))
+	case l.rough && l.rng.IntN(20) == 0:
+		return time.Duration(l.rng.IntN(40)) * time.Millisecond
 	}
-	return time.Duration(l.rng.IntN(40)) * time.Millisecond
+	return 0
+}
+
+func (l *link) gate(way direction) chan struct{} {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.gates[way]
+}
+
+func (l *link) drops() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.drop == 0 {
+		return false
+	}
+	l.drop--
+	return true
+}
+
+// slow makes all that passes late by up to so much; 0 ends that.
+func (l *link) slow(most time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.late = most
+}
+
+// hold keeps back what comes in a direction, until release is called, once.
+func (l *link) hold(way direction) (release func()) {
+	gate := make(chan struct{})
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.gates[way] = gate
+	return func() {
+		l.mu.Lock()
+		l.gates[way] = nil
+		l.mu.Unlock()
+		close(gate)
+	}
+}
+
+// lose has the next n answers get lost, each with its conn: the requests were carried out.
+func (l *link) lose(n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.drop = n
 }
 
 // cut breaks all conns that there are. What was on its way is lost, or was not.

@@ -37,7 +37,12 @@ type proxyProcess struct {
 	binary  string
 	config  string // the file
 	address string
+	admin   string
 	logName string
+
+	figures sync.Mutex // guards past, now
+	past    copied     // what processes said that were killed
+	now     copied
 
 	mu     sync.Mutex // guards what follows, and is held while the process changes
 	cmd    *exec.Cmd  // nil: not running
@@ -50,11 +55,17 @@ const startTimeout = 30 * time.Second
 // process ended by itself or found a data race.
 func startProxy(t testing.TB, binary, settings string) *proxyProcess {
 	t.Helper()
-	dir := t.TempDir()
+	return startProxyIn(t, binary, t.TempDir(), settings)
+}
+
+// startProxyIn is startProxy in a directory.
+func startProxyIn(t testing.TB, binary, dir, settings string) *proxyProcess {
+	t.Helper()
 	p := &proxyProcess{
 		t: t, binary: binary, config: filepath.Join(dir, "proxy.toml"), address: freeAddress(t), logName: filepath.Join(dir, "log"),
 	}
-	text := fmt.Sprintf("[[listeners]]\naddress = %q\n\n%s", p.address, settings)
+	p.admin = strings.TrimSuffix(p.address, "11210") + "9151"
+	text := fmt.Sprintf("[[listeners]]\naddress = %q\n\n[admin]\naddress = %q\n\n%s", p.address, p.admin, settings)
 	if err := os.WriteFile(p.config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -87,6 +98,7 @@ func (p *proxyProcess) start() error {
 	defer log.Close()
 	cmd := exec.Command(p.binary, "serve", "-c", p.config)
 	cmd.Stderr = log
+	cmd.Dir = filepath.Dir(p.config)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	started, exited := make(chan error), make(chan error, 1)
 	go func() { // ends with the process, whose end waits for it; it keeps its thread, whose end would be the process's

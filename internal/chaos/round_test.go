@@ -21,10 +21,11 @@ type rounds struct {
 
 // A round is some seconds of operations on keys of its own.
 type round struct {
-	unordered bool // a read may be older than one before it, as long as it is not older than an acknowledged write
-	number    int
-	started   int64
-	done      chan struct{} // closed when all have left
+	variant *variant
+	number  int
+	started int64
+	targets []*target     // of reads of many keys
+	done    chan struct{} // closed when all have left
 
 	watch watch
 
@@ -67,7 +68,8 @@ func (w *watch) keys() []string {
 }
 
 // enter gives the present round to a client that was in another, or in none; nil when the run is over.
-func (s *rounds) enter(from *round, log []history.Op) *round {
+// log gives what the client did in the one before.
+func (s *rounds) enter(from *round, log func() []history.Op) *round {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.now == from {
@@ -79,7 +81,7 @@ func (s *rounds) enter(from *round, log []history.Op) *round {
 		s.now.mu.Unlock()
 	}
 	if from != nil {
-		from.leave(log)
+		from.leave(log())
 	}
 	return s.now
 }
@@ -99,9 +101,12 @@ func (s *rounds) begin(next *round) (last *round) {
 	return last
 }
 
-func newRound(number int, now int64, v *variant) *round {
-	r := &round{number: number, started: now, done: make(chan struct{}), unordered: v.copies}
+func newRound(number int, now int64, v *variant, always *watch) *round {
+	r := &round{number: number, started: now, done: make(chan struct{}), variant: v}
 	r.watch.stream.Strict, r.watch.stream.Unordered = v.strict, v.copies
+	if v.bulk {
+		r.targets = newTargets(r, always)
+	}
 	return r
 }
 
@@ -115,10 +120,9 @@ func (r *round) leave(log []history.Op) {
 }
 
 const (
-	sharedKeys = 40
-	shortSlot  = 150 * time.Millisecond
-	shortKeys  = 2 // of each slot
-	shortName  = ".short"
+	shortSlot = 150 * time.Millisecond
+	shortKeys = 2 // of each slot
+	shortName = ".short"
 
 	alwaysKeys = 6
 	alwaysName = "always."
@@ -140,13 +144,22 @@ const searchLimit = 5 * time.Second
 
 // judge looks at a whole round, which all have left.
 func (r *round) judge(report *report) {
-	keys := history.ByKey(r.ops)
+	unordered := r.variant.copies && !r.variant.gentle
+	var keys map[string][]history.Op
+	if !unordered || len(r.violations) > 0 {
+		keys = history.ByKey(r.ops)
+	}
 	for _, v := range r.violations {
 		report.violation(withHistory(v, keys[v.Key]))
 	}
 	for key, ops := range keys {
-		if r.unordered {
-			continue
+		if unordered {
+			break
+		}
+		if r.variant.gentle {
+			var slow int
+			ops, slow = promised(ops)
+			report.add(func(f *figures) { f.slow += slow })
 		}
 		violations := history.Zones(ops)
 		for _, v := range violations {
@@ -206,10 +219,12 @@ type figures struct {
 	swaps, appends        uint64 // that were done
 	failures, lost        uint64 // answered with a failure; not answered
 	late, unjudged        uint64
+	slow                  int // writes that took so long that strict mode promises less
 	zoned                 int // operations that Zones has judged
 	searched, notSearched int // histories that porcupine has, or has not in its time
 	faults                map[string]int
 	evicted               uint64 // by the servers, since they were started last
+	copied                copied
 }
 
 const keptViolations = 10
@@ -247,12 +262,16 @@ func (r *report) String() string {
 	defer r.mu.Unlock()
 	f := &r.figures
 	var b strings.Builder
-	fmt.Fprintf(&b, "%d reads checked, %d found a value, %d a split one; %d writes, %d done, %d swaps and %d appends among them\n",
+	fmt.Fprintf(&b, "%d reads, of which %d found a value and were checked, %d a split one; %d writes, %d done, %d swaps and %d appends among them\n",
 		f.reads, f.hits, f.split, f.writes, f.writesDone, f.swaps, f.appends)
+	if c := &f.copied; c.promoted > 0 {
+		fmt.Fprintf(&b, "%d reads answered by copies, at least: %.1f %% of those that found a value; %d found none; %d keys got copies, %d lost them; the canary suspected %d copies\n",
+			c.reads, 100*float64(c.reads)/float64(max(f.hits, 1)), c.missed, c.promoted, c.demoted, c.suspected)
+	}
 	fmt.Fprintf(&b, "%d answered with a failure, %d not answered; %d reads of failed writes that came late, %d reads not judged by the stream\n",
 		f.failures, f.lost, f.late, f.unjudged)
-	fmt.Fprintf(&b, "%d rounds; %d operations judged by zones; %d histories searched by porcupine, %d not in time\nfaults:", f.rounds, f.zoned,
-		f.searched, f.notSearched)
+	fmt.Fprintf(&b, "%d rounds; %d operations judged by zones, %d writes among them too slow for all promises; %d histories searched by porcupine, %d not in time\nfaults:",
+		f.rounds, f.zoned, f.slow, f.searched, f.notSearched)
 	for _, name := range slices.Sorted(maps.Keys(f.faults)) {
 		fmt.Fprintf(&b, " %s %d,", name, f.faults[name])
 	}

@@ -65,6 +65,20 @@ func Decode(key string, value []byte) ([]ID, error) {
 	return ids, nil
 }
 
+// Owner is what the bytes of a key's values begin from: DecodePiece wants it, for who reads a key often.
+func Owner(key string) uint64 { return keyNumber(key) }
+
+// DecodePiece gives the ID of a value that is one piece, whole, and that key's whose Owner it is. If it is not ok, Decode says what the
+// value is. It allocates nothing.
+func DecodePiece(owner uint64, value []byte) (id ID, ok bool) {
+	if len(value) < MinPiece || binary.LittleEndian.Uint32(value) != pieceMagic || int(binary.LittleEndian.Uint32(value[4:])) != len(value) ||
+		binary.LittleEndian.Uint64(value[8:]) != owner {
+		return 0, false
+	}
+	id = ID(binary.LittleEndian.Uint64(value[16:]))
+	return id, firstWrong(value[MinPiece:], owner^uint64(id)) < 0
+}
+
 // firstWrong is where the first word begins that is not what was written, or -1.
 func firstWrong(fill []byte, start uint64) int {
 	word := mix(start)

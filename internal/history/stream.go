@@ -26,7 +26,7 @@ type Stream struct {
 	// the read began: the failed write took effect later than the acknowledged one.
 	Late uint64
 
-	keys map[string]*register
+	keys map[string]*Register
 }
 
 const (
@@ -34,8 +34,8 @@ const (
 	keepLate = 4096 // values of a key whose writes failed, and that nobody has seen
 )
 
-// register is what a Stream knows of one key.
-type register struct {
+// A Register is what a Stream knows of one key. Who reads a key often keeps it, and needs no Op for each read: Floor and Found.
+type Register struct {
 	floor int64 // the latest call of a write that is known to have had its effect
 
 	live []written // under way, or may be seen by a read that begins now
@@ -55,13 +55,14 @@ type written struct {
 	refused  bool
 }
 
-func (s *Stream) register(key string) *register {
+// Register gives the register of a key, the same each time. It is used under the same lock as the Stream.
+func (s *Stream) Register(key string) *Register {
 	r := s.keys[key]
 	if r == nil {
 		if s.keys == nil {
-			s.keys = map[string]*register{}
+			s.keys = map[string]*Register{}
 		}
-		r = &register{floor: math.MinInt64, forgotten: math.MinInt64}
+		r = &Register{floor: math.MinInt64, forgotten: math.MinInt64}
 		s.keys[key] = r
 	}
 	return r
@@ -69,7 +70,7 @@ func (s *Stream) register(key string) *register {
 
 // Begin notes that op, whose Call is set, is about to be sent.
 func (s *Stream) Begin(op *Op) {
-	r := s.register(op.Key)
+	r := s.Register(op.Key)
 	op.floor = r.floor
 	if op.ID == 0 {
 		return
@@ -79,18 +80,17 @@ func (s *Stream) Begin(op *Op) {
 
 // End notes that op has its answer, Return and Outcome, and says what is wrong with it, or "".
 func (s *Stream) End(op *Op) string {
-	r := s.register(op.Key)
+	r := s.Register(op.Key)
 	if op.Kind == Read {
 		if len(op.Pieces) == 0 {
 			return ""
 		}
-		s.Reads++
-		return s.read(r, op)
+		return s.Found(r, Sighting{ID: op.value(), Floor: op.floor, Call: op.Call, Return: op.Return})
 	}
 	return s.wrote(r, op)
 }
 
-func (s *Stream) wrote(r *register, op *Op) string {
+func (s *Stream) wrote(r *Register, op *Op) string {
 	list, i := r.find(op.ID)
 	var w written
 	if list != nil {
@@ -128,44 +128,54 @@ func (s *Stream) wrote(r *register, op *Op) string {
 	return ""
 }
 
-// read judges a read that found a value.
-func (s *Stream) read(r *register, op *Op) string {
-	id := op.value()
-	if list, i := r.find(id); list != nil {
-		w := (*list)[i]
+// A Sighting is a read that found a value: which, the Floor of its key's Register when it was called, and when that was, and when it
+// returned.
+type Sighting struct {
+	ID                  ID
+	Floor, Call, Return int64
+}
+
+// Floor is what a read that is called now must not be older than.
+func (r *Register) Floor() int64 { return r.floor }
+
+// Found judges a read that found a value, and says what is wrong with it, or "".
+func (s *Stream) Found(r *Register, at Sighting) string {
+	s.Reads++
+	if list, i := r.find(at.ID); list != nil {
+		w := &(*list)[i]
 		switch {
 		case w.refused:
-			return fmt.Sprintf("finds %x, which was refused", uint64(id))
-		case w.seen < op.floor:
+			return fmt.Sprintf("finds %x, which was refused", uint64(at.ID))
+		case w.seen < at.Floor:
 			return fmt.Sprintf("STALE: finds %x, which was there at %.6f; a later write, called at %.6f, had had its effect when this read began",
-				uint64(id), float64(w.seen)/1e9, float64(op.floor)/1e9)
-		case w.answered < op.floor:
+				uint64(at.ID), float64(w.seen)/1e9, float64(at.Floor)/1e9)
+		case w.answered < at.Floor:
 			s.Late++
 		}
-		w.seen = min(w.seen, op.Return)
-		(*list)[i] = w
+		w.seen = min(w.seen, at.Return)
+		call := w.call
 		if list == &r.late {
+			r.live = append(r.live, *w)
 			r.late = slices.Delete(r.late, i, i+1)
-			r.live = append(r.live, w)
 		}
 		if !s.Unordered {
-			r.raise(w.call, op.Return)
+			r.raise(call, at.Return)
 		}
 		return ""
 	}
-	if r.blind || op.Call <= r.forgotten {
+	if r.blind || at.Call <= r.forgotten {
 		s.Unjudged++
 		return ""
 	}
-	return fmt.Sprintf("finds %x, which nobody has written, or which was over long ago", uint64(id))
+	return fmt.Sprintf("finds %x, which nobody has written, or which was over long ago", uint64(at.ID))
 }
 
 // find gives the list that holds id, and where; nil if none does.
-func (r *register) find(id ID) (list *[]written, i int) {
+func (r *Register) find(id ID) (list *[]written, i int) {
 	if id == 0 {
 		return nil, 0
 	}
-	for _, list := range []*[]written{&r.live, &r.over, &r.late} {
+	for _, list := range [...]*[]written{&r.live, &r.over, &r.late} {
 		for i := len(*list) - 1; i >= 0; i-- {
 			if (*list)[i].id == id {
 				return list, i
@@ -176,7 +186,7 @@ func (r *register) find(id ID) (list *[]written, i int) {
 }
 
 // raise notes at time now that a write called at floor has had its effect. What had its effect before that call is over.
-func (r *register) raise(floor, now int64) {
+func (r *Register) raise(floor, now int64) {
 	r.floor = max(r.floor, floor)
 	kept := r.live[:0]
 	for _, w := range r.live {
@@ -190,7 +200,7 @@ func (r *register) raise(floor, now int64) {
 }
 
 // end notes a value that no read that begins after now may see.
-func (r *register) end(w written, now int64) {
+func (r *Register) end(w written, now int64) {
 	if len(r.over) == keepOver {
 		r.over = slices.Delete(r.over, 0, 1)
 		r.forgotten = now // it was over by then

@@ -38,7 +38,8 @@ const (
 	growWindows     = 8             // so long a key needs twice the copies before it gets them
 	tellEvery       = 5_000_000_000 // nanoseconds between two times that a poller is told of a wish
 	joinedSmooth    = 0.25          // of a window's rate goes into the mean
-	drillWillChance = 3             // one key in so many is changed by each drill
+	drillWillChance = 3             // one key in so many is looked at by each drill,
+	drillEndChance  = 3             // and one in so many of those that have copies loses them; others have them twice, four or eight times as long
 )
 
 // NewPromoter makes a pool's Promoter; cfg has its defaults.
@@ -165,10 +166,11 @@ func (p *Promoter) Drill(w *Window) {
 			continue
 		}
 		wish := Wish{Key: []byte(st.Key), Home: w.Home(st.Key), Copies: 1 + rand.IntN(p.shared.Rules().MaxCopies), Forced: true}
-		switch phase, _ := p.shared.PhaseOf(wish); {
+		phase, _ := p.shared.PhaseOf(wish)
+		switch {
 		case phase == replica.None:
 			p.shared.Promote(wish)
-		case phase == replica.Active, rand.IntN(8) == 0:
+		case rand.IntN(drillEndChance<<(st.Hash%4)) == 0:
 			p.shared.Demote(wish, replica.Cooled)
 		}
 	}
