@@ -17,7 +17,8 @@ TESTFLAGS ?=# more flags for go test, such as -v
 SEEDS ?= 100000# simulated runs of two proxies
 COMMANDS ?= 10000000# of the long differential run
 DURATION ?= 5m# of each variant of the long chaos run, at least
-READS ?= 10000000# that the long chaos run checks at least
+READS ?= 100000000# that the long chaos run checks at least
+VARIANT ?=# of the long chaos run, a regular expression, such as copies; all without it
 SEED ?= 0# of the long chaos run; 0 is any
 FAULTFLAGS ?= -fault-time=5m -fault-pairs=10 -fault-window=5s -slow-seconds=10 -visits=1000000 -streams=1000000# of the long run of faults
 FAULTS ?=# which of them: /link, /streams, /visits, /isolation, /slow, /namespaces; all without it
@@ -27,7 +28,7 @@ UPGRADES ?= 100# of the long run of upgrades
 KEYSTONEFLAGS ?=# of the tests with the real Keystone, such as -full, or -run 'TestKeystone/dogpile.cache.pylibmc'
 RIVALFLAGS ?=# of the comparison with other proxies, such as --pairs 3 --seconds 2; --help lists them
 
-.PHONY: help build run test race norace simulate soak-simulate fuzz lint bench bench-compare bench-rivals bench-hotkeys bench-copies bench-faults bench-metrics soak-differential soak-chaos soak-faults soak-upgrades e2e-keystone tutorial install-test-deps clean
+.PHONY: help build run test race norace simulate soak-simulate fuzz lint bench bench-compare bench-rivals bench-hotkeys bench-copies bench-faults bench-metrics soak-differential soak-chaos soak-chaos-mutants soak-faults soak-upgrades e2e-keystone tutorial install-test-deps clean
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -87,9 +88,13 @@ soak-differential: ## Compare 10 million random commands through the proxy with 
 	@scripts/install-packages memcached
 	$(GO) test ./internal/e2e -run '^TestDifferential$$' -timeout 0 -v -commands=$(strip $(COMMANDS))
 
-soak-chaos: ## Break proxies and memcacheds until 10 million reads are checked, about an hour; DURATION=10m READS=0 SEED=7 are a choice
+soak-chaos: ## Break proxies and memcacheds until 100 million reads are checked, about an hour; VARIANT=copies DURATION=10m READS=0 SEED=7 are a choice
 	@scripts/install-packages memcached
-	$(GO) test ./internal/chaos -run '^TestChaos$$' -timeout 0 -v -duration=$(strip $(DURATION)) -reads=$(strip $(READS)) -seed=$(strip $(SEED))
+	$(GO) test ./internal/chaos -run '^TestChaos$$' -timeout 0 -v -variant='$(strip $(VARIANT))' -duration=$(strip $(DURATION)) -reads=$(strip $(READS)) -seed=$(strip $(SEED))
+
+soak-chaos-mutants: ## Break one rule of the copies of hot keys after the other, in real proxies, and have the chaos run find each; about ten minutes
+	@scripts/install-packages memcached
+	$(GO) test ./internal/chaos -run '^TestChaosFindsMutants$$' -timeout 0 -v -mutants -seed=$(strip $(SEED))
 
 soak-faults: ## Break links, networks and backends, send a million random streams, have a million clients come and go; FAULTS=/visits is a choice
 	@scripts/install-packages memcached iproute2

@@ -18,9 +18,9 @@ import (
 
 const (
 	bulkLeast, bulkMost = 50, 100 // keys of a request
-	bulkRequests        = 4       // under way at once, at most
+	bulkRequests        = 8       // under way at once, at most
 	bulkKeys            = 101     // of a round; prime, so that any step through them meets each
-	bulkShare           = 50      // percent of a client's turns
+	bulkShare           = 60      // percent of a client's turns
 )
 
 // A target is a key as reads of many keys see it.
@@ -330,5 +330,5 @@ func number(b []byte) (n uint64, rest []byte, ok bool) {
 
 // compact says whether a value is to be short although the rest of its key's are not: most are, where reads are to be many.
 func (c *client) compact(key string) bool {
-	return c.run.variant.bulk && !(strings.HasSuffix(key, "9") && c.rng.IntN(5) == 0)
+	return c.run.variant.bulk && !(strings.HasSuffix(key, "9") && c.rng.IntN(10) == 0)
 }

@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"regexp"
 	"strconv"
 	"strings"
@@ -18,7 +19,7 @@ import (
 )
 
 var (
-	durationFlag = flag.Duration("duration", 5*time.Second, "of each variant, at least")
+	durationFlag = flag.Duration("duration", 4*time.Second, "of each variant, at least")
 	readsFlag    = flag.Uint64("reads", 0, "that a run checks at least, in those of its variants that are quick: reads that find a value")
 	variantFlag  = flag.String("variant", "", "a regular expression: the variants to run; all without it")
 	clientsFlag  = flag.Int("clients", 16, "at once")
@@ -27,7 +28,15 @@ var (
 )
 
 func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m)
+	dir, err := os.MkdirTemp("", "chaos")
+	if err != nil {
+		panic(err)
+	}
+	sound.dir = dir
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		os.RemoveAll(dir)
+		os.Exit(code)
+	}))
 }
 
 // variant is a way to run.
@@ -122,6 +131,8 @@ type run struct {
 	weight     int
 	longest    int
 	errorsTold bool
+	enough     int           // violations: the run ends then
+	length     time.Duration // of a round
 
 	rounds   rounds
 	always   watch
@@ -136,8 +147,11 @@ const servers = 4
 // newRun starts the processes. backends gives the configuration's list of backends for each proxy.
 func newRun(t testing.TB, binary string, v variant, backends func(proxy int, addrs []string) []string) *run {
 	r := &run{
-		t: t, variant: v, started: time.Now(), commands: commands(), longest: v.longest,
+		t: t, variant: v, enough: 100, length: *roundFlag, started: time.Now(), commands: commands(), longest: v.longest,
 		errorsTold: strings.Contains(v.settings, `on_error = "error"`), report: report{figures: figures{faults: map[string]int{}}, found: map[string]int{}},
+	}
+	if v.bulk {
+		r.length *= 4
 	}
 	r.always.stream.Strict, r.always.stream.Unordered = v.strict, v.copies
 	for _, cmd := range r.commands {
@@ -164,6 +178,9 @@ func newRun(t testing.TB, binary string, v variant, backends func(proxy int, add
 		pool := fmt.Sprintf("[proxy]\nworkers = 2\n\n[pools.main]\nbackends = [%s]\n%s", strings.Join(list, ", "), v.settings)
 		pool = strings.Replace(pool, "[pools.main.split]\n", fmt.Sprintf("[pools.main.split]\nthreshold = \"%dB\"\nchunk = \"%dB\"\n",
 			splitThreshold, splitChunk), 1)
+		if v.bulk {
+			pool = strings.Replace(pool, `window = "20ms"`, `window = "100ms"`, 1)
+		}
 		pool = strings.Replace(pool, `drill = "100ms"`, fmt.Sprintf("drill = %q", drills[i]), 1)
 		r.proxies = append(r.proxies, startProxyIn(t, binary, dir, pool))
 	}
@@ -185,9 +202,9 @@ func (r *run) play(seed uint64, duration time.Duration, reads uint64) {
 		c := &client{run: r, number: i, rng: rand.New(rand.NewPCG(seed, uint64(i)))}
 		clients.Go(c.work) // ends with the last round; waited for below
 	}
-	gap, length := 600*time.Millisecond, *roundFlag
+	gap := 600 * time.Millisecond
 	if r.variant.bulk {
-		gap, length = 5*gap, 4*length // a key gets copies about a second after it was read first, and copies are not read for 12 s after a failed write
+		gap *= 5 // copies are not read for 12 s after a failed write
 	}
 	f := &faults{
 		run: r, rng: rand.New(rand.NewPCG(seed, 1<<32)), stop: make(chan struct{}), gap: min(duration/20, gap),
@@ -197,7 +214,7 @@ func (r *run) play(seed uint64, duration time.Duration, reads uint64) {
 	faulting.Go(f.work) // ends with stop; waited for below
 	told := time.Duration(0)
 	for over := false; !over; {
-		time.Sleep(min(length, max(duration/2, time.Second))) // how long is all the same to what is judged
+		time.Sleep(min(r.length, max(duration/2, time.Second))) // how long is all the same to what is judged
 		r.sample()
 		figures, found := r.report.present()
 		took := time.Since(r.started)
@@ -205,7 +222,7 @@ func (r *run) play(seed uint64, duration time.Duration, reads uint64) {
 			told = took
 			r.t.Logf("after %v: %d reads checked, %d of copies; %d violations", took.Round(time.Second), figures.hits, figures.copied.reads, found)
 		}
-		over = took >= duration && figures.hits >= reads && (r.lacks(figures) == "" || took > duration+time.Minute) || found >= 100
+		over = took >= duration && figures.hits >= reads && (r.lacks(figures) == "" || took > duration+time.Minute) || found >= r.enough
 		var following *round
 		if !over {
 			following = next()
@@ -254,7 +271,7 @@ func TestChaos(t *testing.T) {
 	var reads, found, quick uint64
 	chosen := regexp.MustCompile(*variantFlag)
 	for _, v := range variants {
-		if !v.links && chosen.MatchString(v.name) {
+		if v.bulk && chosen.MatchString(v.name) {
 			quick++
 		}
 	}
@@ -264,9 +281,9 @@ func TestChaos(t *testing.T) {
 		}
 		t.Run(v.name, func(t *testing.T) {
 			r := newRun(t, binary, v, same)
-			share := *readsFlag / quick
-			if v.links {
-				share = 0 // they are slow, and are judged by time alone
+			share := uint64(0) // those that are slow run for their time
+			if v.bulk {
+				share = (*readsFlag + quick - 1) / quick
 			}
 			r.play(seed+uint64(i), *durationFlag, share)
 			t.Logf("seed %d, %v\n%v", seed, time.Since(r.started).Round(time.Millisecond), &r.report)

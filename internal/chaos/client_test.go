@@ -87,7 +87,7 @@ func (c *client) dial() {
 // batch sends some commands and takes their answers.
 func (c *client) batch() {
 	n := 1
-	if c.rng.IntN(2) == 0 {
+	if c.run.variant.bulk || c.rng.IntN(2) == 0 {
 		n += c.rng.IntN(longBatch)
 	}
 	var requests []*request

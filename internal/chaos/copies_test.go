@@ -2,10 +2,12 @@ package chaos
 
 import (
 	"bufio"
+	"fmt"
 	"math/rand/v2"
 	"net/http"
 	"strconv"
 	"strings"
+	"testing"
 	"time"
 
 	"mcproxy/internal/history"
@@ -202,4 +204,28 @@ func promised(ops []history.Op) (kept []history.Op, slow int) {
 		}
 	}
 	return kept, len(from)
+}
+
+func TestPromised(t *testing.T) {
+	const ms = int64(time.Millisecond)
+	slow := history.Op{Kind: history.Write, ID: 1, Call: 0, Return: 200 * ms}
+	lost := history.Op{Kind: history.Write, ID: 2, Outcome: history.Lost, Return: ms}
+	fast := history.Op{Kind: history.Write, ID: 3, Return: ms}
+	refused := history.Op{Kind: history.Write, ID: 4, Outcome: history.Refused, Return: 900 * ms}
+	sees := func(call int64, ids ...history.ID) history.Op {
+		return history.Op{Kind: history.Read, Pieces: ids, Call: call, Return: call + 1}
+	}
+	ops := []history.Op{
+		slow, lost, fast, refused, sees(199*ms, 1), sees(200*ms, 1), sees(900*ms, 2), sees(0, 3), sees(0, 4), sees(100*ms, 1, 3), sees(300*ms, 1, 3),
+	}
+	kept, n := promised(ops)
+	var got []string
+	for _, op := range kept {
+		if op.Kind == history.Read {
+			got = append(got, fmt.Sprint(op.Call/ms, op.Pieces))
+		}
+	}
+	if want := "[200 [1] 0 [3] 0 [4] 300 [1 3]]"; fmt.Sprint(got) != want || n != 2 || len(kept) != 8 {
+		t.Errorf("promised kept the reads %v, want %s; %d slow writes, want 2; %d operations, want 8", got, want, n, len(kept))
+	}
 }

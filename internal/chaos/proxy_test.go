@@ -17,18 +17,37 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// buildProxy builds mcproxy, under the race detector if this test is.
+// buildProxy builds mcproxy, once for all tests, under the race detector if this test is.
 func buildProxy(t testing.TB) (binary string) {
 	t.Helper()
-	binary = filepath.Join(t.TempDir(), "mcproxy")
+	sound.Do(func() { sound.path, sound.err = build(sound.dir) })
+	if sound.err != nil {
+		t.Fatal(sound.err)
+	}
+	return sound.path
+}
+
+// sound is mcproxy as it is.
+var sound struct {
+	sync.Once
+
+	dir  string // set by TestMain, which removes it
+	path string
+	err  error
+}
+
+// build builds mcproxy in a directory, with more flags for go build.
+func build(dir string, flags ...string) (binary string, err error) {
+	binary = filepath.Join(dir, "mcproxy")
 	args := []string{"build", "-buildvcs=false", "-o", binary}
 	if raced {
 		args = append(args, "-race")
 	}
-	if out, err := exec.Command("go", append(args, "mcproxy/cmd/mcproxy")...).CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
+	args = append(append(args, flags...), "mcproxy/cmd/mcproxy")
+	if out, err := exec.Command("go", args...).CombinedOutput(); err != nil {
+		return "", fmt.Errorf("go build: %w\n%s", err, out)
 	}
-	return binary
+	return binary, nil
 }
 
 // proxyProcess is one mcproxy that may be stopped, killed and started again. Its address stays.

@@ -64,7 +64,10 @@ func parse(t testing.TB, text string) []history.Op {
 }
 
 // replay lets a Stream see a history as if it happened now.
-func replay(s *history.Stream, ops []history.Op) (wrong []string) {
+func replay(s *history.Stream, ops []history.Op) (wrong []string) { return replayWith(s, ops, false) }
+
+// replayWith is replay; with registers reads are no Ops to the Stream.
+func replayWith(s *history.Stream, ops []history.Op, registers bool) (wrong []string) {
 	type event struct {
 		at  int64
 		end bool
@@ -84,10 +87,21 @@ func replay(s *history.Stream, ops []history.Op) (wrong []string) {
 		return cmp.Compare(a.at, b.at)
 	})
 	ops = slices.Clone(ops)
+	floors := make([]int64, len(ops))
 	for _, e := range events {
-		if !e.end {
-			s.Begin(&ops[e.op])
-		} else if what := s.End(&ops[e.op]); what != "" {
+		op, what := &ops[e.op], ""
+		switch {
+		case registers && op.Kind == history.Read && !e.end:
+			floors[e.op] = s.Register(op.Key).Floor()
+		case registers && op.Kind == history.Read:
+			at := history.Sighting{ID: op.Pieces[len(op.Pieces)-1], Floor: floors[e.op], Call: op.Call, Return: op.Return}
+			what = s.Found(s.Register(op.Key), at)
+		case !e.end:
+			s.Begin(op)
+		default:
+			what = s.End(op)
+		}
+		if what != "" {
 			wrong = append(wrong, what)
 		}
 	}
@@ -265,11 +279,26 @@ func TestDecode(t *testing.T) {
 		if _, err := history.Decode("another", value); !errors.Is(err, history.ErrCrossed) {
 			t.Errorf("Decode of another key's pieces: %v", err)
 		}
+		id, ok := history.DecodePiece(history.Owner("a key"), value)
+		if want := len(lengths) == 1; ok != want || ok && id != 1<<40 {
+			t.Errorf("DecodePiece of pieces of %v = %x, %v, want %v", lengths, uint64(id), ok, want)
+		}
+		for what, value := range map[string][]byte{"cut short": value[:len(value)-1], "empty": nil} {
+			if _, ok := history.DecodePiece(history.Owner("a key"), value); ok {
+				t.Errorf("DecodePiece of a value %s is ok", what)
+			}
+		}
+		if _, ok := history.DecodePiece(history.Owner("another"), value); ok {
+			t.Error("DecodePiece of another key's piece is ok")
+		}
 		for range 100 {
 			damaged := slices.Clone(value)
 			damaged[rand.IntN(len(damaged))] ^= 1 << rand.IntN(8)
 			if got, err := history.Decode("a key", damaged); err == nil && slices.Equal(got, want) {
 				t.Errorf("Decode took a value with a wrong bit for whole")
+			}
+			if got, ok := history.DecodePiece(history.Owner("a key"), damaged); ok && got == want[0] {
+				t.Errorf("DecodePiece took a value with a wrong bit for whole")
 			}
 		}
 		if _, err := history.Decode("a key", value[:len(value)-1]); !errors.Is(err, history.ErrTorn) {

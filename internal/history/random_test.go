@@ -104,6 +104,11 @@ func TestCheckersAgree(t *testing.T) {
 		if !disturbed && search != history.Possible {
 			t.Fatalf("seed %d, %d: Search() = %v of a register's own history\n%v", seed, i, search, history.Violation{Ops: ops})
 		}
+		unordered := i%2 == 0
+		a, b := &history.Stream{Unordered: unordered}, &history.Stream{Unordered: unordered}
+		if byOps, byRegisters := replay(a, ops), replayWith(b, ops, true); !slices.Equal(byOps, byRegisters) || a.Late != b.Late || a.Reads != b.Reads {
+			t.Fatalf("seed %d, %d: Stream found %q, by its registers %q, in\n%v", seed, i, byOps, byRegisters, history.Violation{Ops: ops})
+		}
 		if wrong := replay(&history.Stream{}, ops); len(wrong) > 0 {
 			streamed++
 			if search == history.Possible {
@@ -119,6 +124,23 @@ func TestCheckersAgree(t *testing.T) {
 	t.Logf("%d histories possible, %d impossible, %d of these found by Stream", possible, impossible, streamed)
 	if possible < 5_000 || impossible < 5_000 || streamed < 1_000 {
 		t.Error("too few of one kind: the comparison says little")
+	}
+}
+
+// BenchmarkFound judges a read as a client of many keys does: its bytes, and its age.
+func BenchmarkFound(b *testing.B) {
+	s := &history.Stream{Unordered: true}
+	write := history.Op{Key: "k", Kind: history.Write, ID: 7, Call: 1, Return: 2}
+	s.Begin(&write)
+	s.End(&write)
+	r, owner, value := s.Register("k"), history.Owner("k"), history.AppendPiece(nil, "k", 7, 40)
+	b.ReportAllocs()
+	for b.Loop() {
+		floor := r.Floor()
+		id, ok := history.DecodePiece(owner, value)
+		if wrong := s.Found(r, history.Sighting{ID: id, Floor: floor, Call: 3, Return: 4}); !ok || wrong != "" {
+			b.Fatal(wrong)
+		}
 	}
 }
 
