@@ -143,7 +143,7 @@ func (d *draft) readPools(r *reader, v value) {
 			config:    pool.Config{Name: name},
 			orOne:     true,
 			hotKeys:   true,
-			replicas:  "off",
+			replicas:  "safe",
 			at:        at,
 			addresses: make(map[string]value),
 			names:     make(map[string]value),

@@ -341,10 +341,10 @@ func splitOptions(d *poolDraft) []option {
 func replicaOptions(d *poolDraft) []option {
 	return []option{
 		{
-			"mode", oneOf(&d.replicas, "off", "safe", "strict"), `"off"`,
+			"mode", oneOf(&d.replicas, "off", "safe", "strict"), `"safe"`,
 			"What readers of such keys are promised: \"safe\", that no read gives a value older than a write that was acknowledged before it; " +
 				"\"strict\", that reads do not go back in time either, at the price of a slower write. \"off\": no key gets copies. All proxies of the backends must " +
-				"have the same mode, or none of them makes copies. It takes two backends or more, with memcached 1.6.10 or later, and on_down = \"fail\".",
+				"have the same mode, or none of them makes copies; and all who write to the backends must go through a proxy. It takes two backends or more, with memcached 1.6.10 or later, and on_down = \"fail\".",
 		},
 		{"max", integer(&d.config.Copies.Max, 1, replica.MaxCopies), strconv.Itoa(replica.MaxCopies), "The most copies of a key; a backend has one at most."},
 	}

@@ -33,7 +33,7 @@ func TestRollOut(t *testing.T) {
 				address := memcachedtest.Start(t).Addr()
 				list, quoted = append(list, address), append(quoted, fmt.Sprintf("%q", address))
 			}
-			s.proxy = startProxy(t, binary, fmt.Sprintf("ring = %q\nbackends = [%s]\n", rings[o.backend], strings.Join(quoted, ", ")))
+			s.proxy = startProxy(t, binary, fmt.Sprintf("ring = %q\nbackends = [%s]\nreplicas.mode = \"off\"\n", rings[o.backend], strings.Join(quoted, ", ")))
 			s.launch("direct", o.section(strings.Join(list, ","), o.more...))
 			s.launch("through mcproxy", o.section(s.proxy.address, o.more...))
 			s.ready(0)
