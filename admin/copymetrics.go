@@ -73,7 +73,7 @@ func copyFamilies() []family {
 		count("mcproxy_replica_promotions_total", "Keys that got copies by a step of this process.", func(c *proxy.CopySummary) uint64 { return c.Promoted }),
 		pools("mcproxy_replica_demotions_total", prometheus.CounterValue,
 			"Keys that lost their copies by a step of this process, by reason: cooled, write_hot (written too often), unreachable (a copy's backend), disowned (no proxy "+
-				"has said for a while that it is hot), mismatched (rings differ), outgrown (it is to get more), switched_off.",
+				"has said for a while that it is hot), mismatched (rings differ), outgrown (it is to get more), switched_off, crowded (more locks than writes, in strict mode).",
 			[]string{"reason"}, func(c *proxy.CopySummary, emit emit, pool string) {
 				for reason, n := range c.Demotions() {
 					emit(float64(n), pool, reason)

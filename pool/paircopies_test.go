@@ -460,7 +460,7 @@ var copyMutants = map[string]struct {
 	seed   uint64
 }{
 	"no look at the time before the acknowledgement": {breakage{copies: copies.TrustsOld}, 812},
-	"no look at the time before a read":              {breakage{copies: copies.ReadsOld}, 310},
+	"no look at the time before a read":              {breakage{copies: copies.ReadsOld}, 796},
 	"reads copies after a failed write":              {breakage{copies: copies.ForgetsFailed}, 268},
 	"no Prep":                                        {breakage{replica: replica.SkipsPrep}, 2},
 	"no Drain":                                       {breakage{replica: replica.SkipsDrain}, 12},
@@ -475,8 +475,11 @@ var copyMutants = map[string]struct {
 	"copies are updated":                             {breakage{replica: replica.UpdatesCopies}, 1},
 	"a lost guard is not feared":                     {breakage{replica: replica.IgnoresLoss, strikes: []strikeKind{losesGuard}}, 64},
 	"a delete that found nothing clears nothing":     {breakage{replica: replica.TrustsNotFound}, 241},
-	"locks are left":                                 {breakage{replica: replica.LeavesLocks, mode: copies.Strict, gentle: true}, 1156},
-	"a lock has one owner":                           {breakage{replica: replica.LocksAlone, mode: copies.Strict, gentle: true, strikes: []strikeKind{slows}}, 1057},
+	"locks are left":                                 {breakage{replica: replica.LeavesLocks, mode: copies.Strict, strikes: []strikeKind{slows, flushes, evicts}}, 1},
+	"others' locks go too":                           {breakage{replica: replica.ClearsLocks, mode: copies.Strict, gentle: true, strikes: []strikeKind{slows}}, 41},
+	"locked copies are read":                         {breakage{replica: replica.ReadsLocked, mode: copies.Strict, gentle: true}, 259},
+	"no look at a lock":                              {breakage{replica: replica.TrustsLock, mode: copies.Strict, gentle: true}, 259},
+	"a lock has one owner":                           {breakage{replica: replica.LocksAlone, mode: copies.Strict, gentle: true, strikes: []strikeKind{slows}}, 65},
 }
 
 // TestCopyMutants breaks one rule of the copies after the other, and has the simulation find each.

@@ -13,12 +13,13 @@ const (
 	DoFill                     // ms c C<cas> F<flags> T<ttl>: only on conn Conn, else not at all. Nobody waits for the answer
 	DoClear                    // md c
 	DoLockRead                 // mg c v c
-	DoLockAdd                  // ms c ME T<ttl>
+	DoLock                     // ms c MA, ms c ME T<ttl>, and mg c v c T<ttl>, whose answer it is: on one conn, one behind the other
 	DoLockStore                // ms c C<cas> T<ttl>: only on conn Conn
 	DoLockDelete               // md c C<cas>: only on conn Conn
 	DoGuardAdd                 // ms G ME F<flags>
 	DoGuardStore               // ms G C<cas> F<flags> T<ttl>: only on conn Conn
 	DoOverwrite                // a mutant's: ms c, with the value that the client wrote
+	DoLockAlone                // a mutant's: DoLock with ms c T<ttl> in the place of the first two
 )
 
 // Home as an Ask's host is the key's home; the copies' hosts are 0..MaxCopies-1, places in what AppendHosts gives.

@@ -52,10 +52,24 @@
 // # Strict
 //
 // So far two reads that follow each other may see a write and then not, as long as it is not acknowledged. In Strict mode a
-// write first puts its number into a set of locks in the place of every copy, and takes it out when the home has answered; the
-// last one deletes the item. While it stands reads go to the home, so reads do not go back in time. That holds as long as the
-// home applies a write before what its proxy knew when it began is T old (three quarters of T when polls keep pace), and no lock is lost
-// to an eviction, a restart of its host, or its lifetime.
+// write first puts a record with its number into the place of every copy, and takes it out when the home has answered:
+//
+//	round trip   1 lock                                     2 the home   3 clear
+//	a copy's     ms c MA    a record behind what is there   the          md c C<cas>       what the lock has shown, if it is still that;
+//	host         ms c ME T  or alone, if nothing is         request      ms c C<cas> T     with the records of others, if there were some
+//	             mg c v c T what is there now: a lock, if
+//	                        our record is among it
+//
+// While a record stands, behind a copy too, reads go to the home, a lease from before is void, and none is given; and a copy that was
+// locked is never read again, for whoever takes records out drops it. So reads do not go back in time. Other requests may come between
+// the three of a lock, which are one after the other on one conn: what the last of them shows is what counts, and if our record is missing
+// the lock is tried anew. If the place has changed before it is cleared, it is looked at, and then cleared by cas, until that succeeds. The last who
+// takes its record out deletes the item.
+//
+// That holds as long as the home applies a write before what its proxy knew when it began is T old (three quarters of T when polls keep
+// pace), and no lock is lost to an eviction, a restart of its host, or its lifetime of 20 s. A write that has died leaves its
+// record, and as long as others come it does not expire. So a key whose copies' places have more than MaxLocks records is demoted, after
+// which nobody locks.
 //
 // # Rings
 //
@@ -68,7 +82,7 @@
 // # Costs and lives
 //
 // A key that is None in a fresh view costs nothing but looking (Sight.Plain) and, when a write is answered, looking at the time
-// (Write.StartWritten for the rest). A hot write takes two round trips; in strict mode five, and one more of each kind
-// for each other writer that got between. Machines belong to who made them; a Sight may be read by anybody. What they give out is the
+// (Write.StartWritten for the rest). A hot write takes two round trips; in strict mode three, and two more
+// for each other writer that got between its lock and its clear. Machines belong to who made them; a Sight may be read by anybody. What they give out is the
 // caller's, and answers' bytes are not kept, but for a copy that was read, which points into its answer.
 package replica

@@ -71,7 +71,7 @@ func (w *world) fail(to adder) {
 			n.budget--
 			p := &n.procs[i]
 			n.late += bit(p.way == sent)
-			p.write = nil
+			p.write, p.lock = nil, nil
 		})
 		if w.procs[i].way == sent {
 			to(i, "waits for the home no more", func(n *world) {
@@ -163,8 +163,26 @@ func (w *world) cleans(i int) {
 	}
 }
 
-// do sends one request of a machine's to the host of copies, and gives it the answer.
+// do sends one request of a machine's to the host of copies, and gives it the answer. Of a lock it does one command.
 func (w *world) do(i int, m *replica.Write) {
+	p := &w.procs[i]
+	if p.lock == nil && m == p.write {
+		if a, ok := m.Clone().Next(); ok && (a.Do == replica.DoLock || a.Do == replica.DoLockAlone) {
+			m.Next()
+			p.lock = &locking{a, 0, w.hostLife}
+		}
+	}
+	if p.lock != nil && m == p.write {
+		l := *p.lock
+		ans, last := w.locks(&l)
+		l.done++
+		p.lock = &l
+		if last {
+			p.lock = nil
+			m.Answer(&l.ask, &ans, w.now)
+		}
+		return
+	}
 	a, ok := m.Next()
 	if !ok {
 		w.trouble = "a machine that has not ended asks for nothing"
@@ -174,7 +192,7 @@ func (w *world) do(i int, m *replica.Write) {
 	if a.Do == replica.DoGuard {
 		ans = w.readGuard()
 	} else {
-		ans = w.host(&a, &w.procs[i])
+		ans = w.host(&a, p)
 	}
 	m.Answer(&a, &ans, w.now)
 }

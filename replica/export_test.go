@@ -20,7 +20,7 @@ func (k *Keeper) Clone() *Keeper {
 // Clone copies a write.
 func (w *Write) Clone() *Write {
 	c := *w
-	c.script.queue = slices.Clone(w.script.queue)
+	c.script.queue, c.holds = slices.Clone(w.script.queue), slices.Clone(w.holds)
 	return &c
 }
 
@@ -108,6 +108,10 @@ func (w *Write) Encode(dst []byte, now int64, name Naming) []byte {
 	dst = binary.BigEndian.AppendUint16(dst, uint16(w.id))
 	dst = w.view.encode(dst, now)
 	dst = append(dst, byte(w.locked), byte(w.cleared), byte(w.failed), flag(w.asked), byte(w.done), byte(w.ended))
+	for _, h := range w.holds {
+		dst = append(dst, name(h.cas, h.conn), byte(len(h.others)))
+		dst = append(dst, h.others...)
+	}
 	return w.script.encode(dst, name)
 }
 
@@ -115,7 +119,12 @@ func (w *Write) Encode(dst []byte, now int64, name Naming) []byte {
 func (w *Write) Fresh(now int64) bool { return w.view.Fresh(now) }
 
 // CASes gives the cas numbers that the write may still send, each with its conn.
-func (w *Write) CASes(use func(cas, conn uint64)) { w.script.cases(use) }
+func (w *Write) CASes(use func(cas, conn uint64)) {
+	w.script.cases(use)
+	for _, h := range w.holds {
+		use(h.cas, h.conn)
+	}
+}
 
 func (s *script) cases(use func(cas, conn uint64)) {
 	for i := range s.queue {

@@ -60,7 +60,8 @@ func FuzzDecodeCopy(f *testing.F) {
 	c := replica.Copy{Unique: 1 << 60, Incarnation: 7, Value: []byte("value")}
 	f.Add(c.Append(nil, []byte("key")), []byte("key"))
 	f.Add(c.Append(nil, []byte("key")), []byte("ke"))
-	f.Add([]byte("\xb7mcr\x02\x00\x00\x00\x00\x00\x00\x00\x01"), []byte("k"))
+	f.Add(append(c.Append(nil, []byte("key")), lockOf(1)...), []byte("key"))
+	f.Add(lockOf(1, 2), []byte("k"))
 	f.Add([]byte(nil), []byte("k"))
 	f.Fuzz(func(t *testing.T, value, key []byte) {
 		if len(key) == 0 || len(key) > 250 {
@@ -75,6 +76,12 @@ func FuzzDecodeCopy(f *testing.F) {
 		}
 		if len(value) != replica.CopyOverhead(key)+len(got.Value) {
 			t.Fatalf("%d bytes, %d of value, overhead %d", len(value), len(got.Value), replica.CopyOverhead(key))
+		}
+		for behind := range append(slices.Clone(value), lockOf(1)...)[len(value):] {
+			long := append(slices.Clone(value), lockOf(1)[:behind+1]...)
+			if _, ok := replica.DecodeCopy(long, key); ok {
+				t.Fatalf("%x is a copy with %d bytes of a lock behind it", value, behind+1)
+			}
 		}
 	})
 }

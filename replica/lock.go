@@ -1,45 +1,88 @@
 package replica
 
-// lock takes an answer on the way to a lock set with our id on a host:
-//
-//	LockRead ─► nothing there ─► LockAdd ──┬─► locked
-//	   ▲    └─► anything ─► LockStore ─────┤
-//	   └──────── it changed meanwhile ─────┘
-func (w *Write) lock(a *Ask, ans *Answer) {
-	bit := uint32(1) << a.Host
-	next := Ask{Host: a.Host, TTL: lockTTL}
-	switch {
-	case ans.Result == NoAnswer, ans.Result == Unsent, ans.Result == Refused, ans.Result == Unsupported:
-		w.failed |= bit
-		return
-	case a.Do != DoLockRead && ans.Result == Done:
-		w.locked |= bit
-		return
-	case a.Do != DoLockRead:
-		w.again(a.Host)
-		return
-	case ans.Result == Missing:
-		next.Do, next.Value = DoLockAdd, locks(nil).with(nil, w.id)
-	default:
-		set := lockSet(ans.Value)
-		if w.rules.Mutant == LocksAlone {
-			set = nil
-		}
-		if set.len() >= MaxLocks {
-			w.failed |= bit
-			return
-		}
-		next.Do, next.CAS, next.Conn, next.Value = DoLockStore, ans.CAS, ans.Conn, set.with(nil, w.id)
-	}
-	w.script.ask(next)
+import "math/bits"
+
+// A hold is what stood on a host when our lock had come there.
+type hold struct {
+	cas, conn uint64 // 0: not known
+	others    []byte // records of other writes; nil: there were none
 }
 
-// release takes an answer on the way to a host that is clear: without a copy, a lease or our lock. A lock set that is others'
-// may stay: as long as it stands nobody reads a copy, and the last of them deletes it.
+// lock takes an answer on the way to a lock on a host. A lock is held if our record was seen there, whatever happened between the
+// commands of DoLock.
+//
+//	Lock ─► our record is there ─────────────────────────► locked
+//	 ▲ └──► something is, but not our record ─► LockStore ─┴─┐
+//	 └───── nothing is, or it changed meanwhile ─────────────┘
+func (w *Write) lock(a *Ask, ans *Answer) {
+	bit := uint32(1) << a.Host
+	switch {
+	case a.Do == DoLockStore && ans.Result == Done:
+		w.locked |= bit
+	case a.Do == DoLockStore && ans.Result == Unsent:
+		w.again(a.Host, w.locking())
+	case ans.Result == NoAnswer, ans.Result == Unsent, ans.Result == Refused, ans.Result == Unsupported:
+		w.failed |= bit
+	case a.Do != DoLockStore && ans.Result == Hit:
+		set := lockSet(ans.Value)
+		w.crowded = w.crowded || set.len() > MaxLocks
+		if !set.has(w.id) && w.rules.Mutant != TrustsLock { // the item came between, or has no room
+			all := appendRecord(set.without(nil, w.id), w.id)
+			w.script.ask(Ask{Do: DoLockStore, Host: a.Host, CAS: ans.CAS, Conn: ans.Conn, TTL: LockTTL, Value: all})
+			return
+		}
+		w.locked |= bit
+		w.holds[a.Host] = hold{ans.CAS, ans.Conn, set.without(nil, w.id)}
+	default:
+		w.again(a.Host, w.locking())
+	}
+}
+
+// locking is how a host is locked.
+func (w *Write) locking() Do {
+	if w.rules.Mutant == LocksAlone {
+		return DoLockAlone
+	}
+	return DoLock
+}
+
+// free asks for hosts to be cleared: by what was seen when they were locked, or else after a look.
+func (w *Write) free(mask uint32) {
+	for ; mask != 0; mask &= mask - 1 {
+		host := bits.TrailingZeros32(mask)
+		if w.rules.Mutant == ClearsLocks {
+			w.script.ask(Ask{Do: DoClear, Host: host})
+			continue
+		}
+		h := hold{}
+		if w.holds != nil {
+			h, w.holds[host] = w.holds[host], hold{}
+		}
+		if h.cas == 0 {
+			w.script.ask(Ask{Do: DoLockRead, Host: host})
+			continue
+		}
+		w.takeOut(host, h)
+	}
+}
+
+// takeOut takes our lock out of what stands on a host, and drops all but other writes' records; the last deletes the item.
+func (w *Write) takeOut(host int, h hold) {
+	a := Ask{Do: DoLockDelete, Host: host, CAS: h.cas, Conn: h.conn}
+	if len(h.others) > 0 {
+		a.Do, a.TTL, a.Value = DoLockStore, LockTTL, h.others
+	}
+	w.script.ask(a)
+}
+
+// release takes an answer on the way to a host that is clear: without our lock, and without a copy or a lease unless others' locks
+// are there: as long as they stand nobody reads a copy or puts one up, and the last of them deletes all.
 func (w *Write) release(a *Ask, ans *Answer) {
 	bit := uint32(1) << a.Host
-	next := Ask{Host: a.Host, CAS: ans.CAS, Conn: ans.Conn}
 	switch {
+	case ans.Result == Unsent && (a.Do == DoLockDelete || a.Do == DoLockStore): // the conn is gone, but others may be there
+		w.again(a.Host, DoLockRead)
+		return
 	case ans.Result == NoAnswer, ans.Result == Unsent, ans.Result == Refused:
 		w.failed |= bit
 		return
@@ -47,20 +90,15 @@ func (w *Write) release(a *Ask, ans *Answer) {
 		w.clear(bit)
 		return
 	case a.Do != DoLockRead:
-		w.again(a.Host)
+		w.again(a.Host, DoLockRead)
 		return
 	}
 	set := lockSet(ans.Value)
-	switch {
-	case set.has(w.id) && set.len() > 1:
-		next.Do, next.TTL, next.Value = DoLockStore, lockTTL, set.without(nil, w.id)
-	case set.has(w.id), set.len() == 0:
-		next.Do = DoLockDelete
-	default:
+	if set.len() > 0 && !set.has(w.id) {
 		w.clear(bit)
 		return
 	}
-	w.script.ask(next)
+	w.takeOut(a.Host, hold{ans.CAS, ans.Conn, set.without(nil, w.id)})
 }
 
 func (w *Write) clear(bit uint32) {
@@ -68,11 +106,20 @@ func (w *Write) clear(bit uint32) {
 	w.locked &^= bit
 }
 
-// again reads a lock set anew that changed between its read and our store.
-func (w *Write) again(host int) {
+// again begins anew with a host where something changed between two requests.
+func (w *Write) again(host int, do Do) {
 	if w.tries++; w.tries > maxTries {
 		w.failed |= 1 << host
 		return
 	}
-	w.script.ask(Ask{Do: DoLockRead, Host: host})
+	w.script.ask(w.first(do, host))
+}
+
+// first is the first request to a host.
+func (w *Write) first(do Do, host int) Ask {
+	a := Ask{Do: do, Host: host}
+	if do == DoLock || do == DoLockAlone {
+		a.TTL, a.Value = LockTTL, appendRecord(nil, w.id)
+	}
+	return a
 }

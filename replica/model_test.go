@@ -85,9 +85,10 @@ func TestModel(t *testing.T) {
 // TestModelMutants breaks one rule after the other, and has the model find each.
 func TestModelMutants(t *testing.T) {
 	strict := replica.Strict
-	locked := []string{
-		"0 begins a write", "0 goes on with its write", "0 goes on with its write",
-		"1 begins a write", "1 goes on with its write", "1 goes on with its write",
+	var locked []string
+	for _, who := range []string{"0", "1"} {
+		goesOn := who + " goes on with its write" // three commands
+		locked = append(locked, who+" begins a write", goesOn, goesOn, goesOn)
 	}
 	one, pair := [2]string{"kr", "w"}, [2]string{"krw", "w"}
 	for _, v := range []variant{
@@ -127,6 +128,12 @@ func TestModelMutants(t *testing.T) {
 			name: "strict: one owner", mutant: replica.LocksAlone, mode: strict, checkB: true, roles: [2]string{"r", ""},
 			writes: 2, active: true, begun: locked,
 		},
+		{
+			name: "strict: others' locks go too", mutant: replica.ClearsLocks, mode: strict, checkB: true, roles: [2]string{"r", ""},
+			writes: 2, active: true, begun: locked,
+		},
+		{name: "strict: no look at the lock", mutant: replica.TrustsLock, mode: strict, checkB: true, roles: one, writes: 1, active: true},
+		{name: "strict: locked copies read", mutant: replica.ReadsLocked, mode: strict, checkB: true, roles: one, writes: 1, active: true},
 		{name: "safe mode where strict is needed", checkB: true, roles: one, writes: 1, active: true},
 	} {
 		t.Run(v.name, func(t *testing.T) {

@@ -32,13 +32,20 @@ func guardSays(p replica.Phase, copies int) replica.Answer {
 	return replica.Answer{Result: replica.Hit, Conn: 1, CAS: 1, Value: g.Append(nil)}
 }
 
-// lockOf is the lock set of some writes.
+// lockOf is the records of some writes.
 func lockOf(ids ...uint64) []byte {
-	b := []byte("\xb7mcr\x02")
+	var b []byte
 	for _, id := range ids {
-		b = append(b, 0, 0, 0, 0, 0, 0, byte(id>>8), byte(id))
+		b = append(b, "\xb7mcr\x04\x00\x00\x00\x00\x00\x00"...)
+		b = append(b, byte(id>>8), byte(id))
 	}
 	return b
+}
+
+// behind is records behind a copy.
+func behind(ids ...uint64) []byte {
+	c := replica.Copy{Unique: 1, Incarnation: 4, Value: []byte("v")}
+	return append(c.Append(nil, key), lockOf(ids...)...)
 }
 
 // writeCase is a conversation: what the write asks, in words, and what it is answered, one for each ask, at what time.
@@ -49,7 +56,8 @@ type writeCase struct {
 	hosts   int
 	talk    []exchange
 	outcome replica.Outcome
-	demote  bool
+	demote  bool // Unreachable
+	crowded bool
 }
 
 type exchange struct {
@@ -67,17 +75,15 @@ func is(value []byte) replica.Answer {
 func inWords(a *replica.Ask) string {
 	names := map[replica.Do]string{
 		replica.DoHome: "home", replica.DoGuard: "guard", replica.DoCopy: "copy", replica.DoFill: "fill", replica.DoClear: "clear",
-		replica.DoLockRead: "look", replica.DoLockAdd: "add", replica.DoLockStore: "store", replica.DoLockDelete: "unlock",
+		replica.DoLockRead: "look", replica.DoLock: "lock", replica.DoLockStore: "store", replica.DoLockDelete: "unlock",
 	}
 	var s strings.Builder
 	s.WriteString(names[a.Do])
 	if a.Host != replica.Home {
 		s.WriteString(fmt.Sprint(" ", a.Host))
 	}
-	if len(a.Value) > 5 && a.Value[4] == 2 {
-		for id := a.Value[5:]; len(id) > 0; id = id[8:] {
-			s.WriteString(fmt.Sprint(" +", int(id[6])<<8|int(id[7])))
-		}
+	for l := a.Value; len(l) >= 13 && l[4] == 4; l = l[13:] {
+		s.WriteString(fmt.Sprint(" +", int(l[11])<<8|int(l[12])))
 	}
 	if a.CAS != 0 {
 		s.WriteString(fmt.Sprint(" c", a.CAS, " on ", a.Conn))
@@ -114,8 +120,9 @@ func (c *writeCase) run(t *testing.T) {
 	if a, more := w.Next(); more || len(open) > 0 {
 		t.Fatalf("after the end: %+v, %v", a, open)
 	}
-	if w.Outcome() != c.outcome || w.Demote() != c.demote {
-		t.Errorf("outcome %d, demote %v, want %d, %v", w.Outcome(), w.Demote(), c.outcome, c.demote)
+	why, demote := w.Demote()
+	if w.Outcome() != c.outcome || demote != (c.demote || c.crowded) || demote && (why == replica.Crowded) != c.crowded {
+		t.Errorf("outcome %d, demote %v (%v), want %d, %v, crowded %v", w.Outcome(), demote, why, c.outcome, c.demote, c.crowded)
 	}
 }
 
@@ -203,101 +210,139 @@ func TestWriteSafe(t *testing.T) {
 }
 
 func TestWriteStrict(t *testing.T) {
-	strict := replica.Strict
+	var many []uint64
+	for i := range uint64(replica.MaxLocks) {
+		many = append(many, 100+i)
+	}
+	var rest strings.Builder
+	for _, id := range many {
+		fmt.Fprint(&rest, " +", id)
+	}
+	lock := func(value []byte) exchange { return exchange{"lock 0 +9", is(value), 0} }
+	home := exchange{"home", ok(done), 0}
+	unlock := exchange{"unlock 0 c30 on 7", ok(done), 0}
 	for _, c := range []writeCase{
-		{
-			name: "cold", mode: strict, view: view(replica.None, 0), hosts: 3, outcome: replica.Acked,
-			talk: []exchange{{"home", ok(done), 0}},
-		},
-		{name: "locked", mode: strict, view: view(replica.Active, 2), hosts: 3, outcome: replica.Acked, talk: []exchange{
-			{"look 0", ok(missing), 0},
-			{"look 1", is([]byte("copy")), 0},
-			{"add 0 +9", ok(done), 0},
-			{"store 1 +9 c30 on 7", ok(done), 0},
-			{"home", ok(done), 0},
-			{"look 0", is(lockOf(9)), 0},
-			{"look 1", is(lockOf(3, 9, 4)), 0},
-			{"unlock 0 c30 on 7", ok(done), 0},
+		{name: "cold", view: view(replica.None, 0), hosts: 3, outcome: replica.Acked, talk: []exchange{home}},
+		{name: "locked", view: view(replica.Active, 2), hosts: 3, outcome: replica.Acked, talk: []exchange{
+			lock(lockOf(9)),
+			{"lock 1 +9", is(behind(3, 9, 4)), 0},
+			home,
+			unlock,
 			{"store 1 +3 +4 c30 on 7", ok(done), 0},
 		}},
-		{name: "races", mode: strict, view: view(replica.Active, 1), hosts: 1, outcome: replica.Acked, talk: []exchange{
-			{"look 0", ok(missing), 0},
-			{"add 0 +9", ok(replica.Exists), 0},
-			{"look 0", is(lockOf(5)), 0},
-			{"store 0 +5 +9 c30 on 7", ok(replica.Exists), 0},
-			{"look 0", is(lockOf()), 0},
-			{"store 0 +9 c30 on 7", ok(done), 0},
-			{"home", ok(done), 0},
+		{name: "behind a copy", view: view(replica.Active, 1), hosts: 1, outcome: replica.Acked, talk: []exchange{
+			lock(behind(9)), home, unlock,
+		}},
+		{name: "twice", view: view(replica.Active, 1), hosts: 1, outcome: replica.Acked, talk: []exchange{
+			lock(lockOf(9, 5, 9)),
+			home,
+			{"store 0 +5 c30 on 7", ok(done), 0},
+		}},
+		{name: "races", view: view(replica.Active, 1), hosts: 1, outcome: replica.Acked, talk: []exchange{
+			{"lock 0 +9", ok(missing), 0},
+			lock(behind()),
+			{"store 0 +9 c30 on 7", ok(replica.Exists), 0},
+			lock(behind(5)),
+			{"store 0 +5 +9 c30 on 7", ok(unsent), 0},
+			lock(lockOf(5)),
+			{"store 0 +5 +9 c30 on 7", ok(done), 0},
+			home,
 			{"look 0", is(lockOf(9)), 0},
 			{"unlock 0 c30 on 7", ok(replica.Exists), 0},
 			{"look 0", is([]byte("a copy: the lock was lost")), 0},
 			{"unlock 0 c30 on 7", ok(missing), 0},
 		}},
-		{name: "others' locks stay", mode: strict, view: view(replica.Active, 1), hosts: 1, outcome: replica.Acked, talk: []exchange{
-			{"look 0", is(lockOf(5)), 0},
-			{"store 0 +5 +9 c30 on 7", ok(done), 0},
-			{"home", ok(done), 0},
-			{"look 0", is(lockOf(6)), 0},
+		{name: "neither copy nor lock", view: view(replica.Active, 1), hosts: 1, outcome: replica.Acked, talk: []exchange{
+			lock(append([]byte("?"), lockOf(5, 9)...)),
+			{"store 0 +9 c30 on 7", ok(replica.Exists), 0},
+			lock(append(behind(9), 0xb7)),
+			{"store 0 +9 c30 on 7", ok(done), 0},
+			home,
+			{"look 0", is(lockOf(9, 4)[:25]), 0},
+			unlock,
 		}},
-		{name: "unchanged", mode: strict, view: view(replica.Active, 1), hosts: 1, outcome: replica.Acked, talk: []exchange{
-			{"look 0", ok(missing), 0},
-			{"add 0 +9", ok(done), 0},
+		{name: "others came since", view: view(replica.Active, 1), hosts: 1, outcome: replica.Acked, talk: []exchange{
+			lock(lockOf(9)),
+			home,
+			{"unlock 0 c30 on 7", ok(replica.Exists), 0},
+			{"look 0", is(lockOf(9, 5)), 0},
+			{"store 0 +5 c30 on 7", ok(done), 0},
+		}},
+		{name: "the conn is gone", view: view(replica.Active, 1), hosts: 1, outcome: replica.Acked, talk: []exchange{
+			lock(behind(9)),
+			home,
+			{"unlock 0 c30 on 7", ok(unsent), 0},
+			{"look 0", is(behind(9)), 0},
+			unlock,
+		}},
+		{name: "others' locks stay", view: view(replica.Active, 1), hosts: 1, outcome: replica.Acked, talk: []exchange{
+			lock(behind(5, 9)),
+			home,
+			{"store 0 +5 c30 on 7", ok(replica.Exists), 0},
+			{"look 0", is(behind(6)), 0},
+		}},
+		{name: "unchanged", view: view(replica.Active, 1), hosts: 1, outcome: replica.Acked, talk: []exchange{
+			lock(lockOf(9)),
 			{"home", ok(unchanged), 0},
-			{"look 0", is(lockOf(9)), 0},
-			{"unlock 0 c30 on 7", ok(done), 0},
+			unlock,
 		}},
-		{name: "no answer: the lock stays", mode: strict, view: view(replica.Active, 1), hosts: 1, outcome: replica.Failed, talk: []exchange{
-			{"look 0", ok(missing), 0},
-			{"add 0 +9", ok(done), 0},
+		{name: "no answer: the lock stays", view: view(replica.Active, 1), hosts: 1, outcome: replica.Failed, talk: []exchange{
+			lock(lockOf(9)),
 			{"home", ok(noAnswer), 0},
 		}},
-		{name: "a host is away", mode: strict, view: view(replica.Active, 2), hosts: 2, outcome: replica.NotWritten, demote: true, talk: []exchange{
-			{"look 0", ok(missing), 0},
-			{"look 1", ok(noAnswer), 0},
-			{"add 0 +9", ok(done), 0},
-			{"look 0", is(lockOf(9)), 0},
-			{"unlock 0 c30 on 7", ok(done), 0},
+		{name: "a host is away", view: view(replica.Active, 2), hosts: 2, outcome: replica.NotWritten, demote: true, talk: []exchange{
+			lock(lockOf(9)),
+			{"lock 1 +9", ok(noAnswer), 0},
+			unlock,
 		}},
-		{name: "late and hot by now", mode: strict, view: view(replica.None, 0), hosts: 2, outcome: replica.Acked, talk: []exchange{
+		{name: "no answer to the clear", view: view(replica.Active, 1), hosts: 1, outcome: replica.Unconfirmed, demote: true, talk: []exchange{
+			lock(lockOf(9)),
+			home,
+			{"unlock 0 c30 on 7", ok(noAnswer), 0},
+		}},
+		{name: "as many locks as can be", view: view(replica.Active, 1), hosts: 1, outcome: replica.Acked, talk: []exchange{
+			lock(lockOf(append(many[1:], 9)...)),
+			home,
+			{"store 0" + strings.TrimPrefix(rest.String(), " +100") + " c30 on 7", ok(done), 0},
+		}},
+		{name: "more", view: view(replica.Active, 1), hosts: 1, outcome: replica.Acked, crowded: true, talk: []exchange{
+			lock(behind(append(many, 9)...)),
+			home,
+			{"store 0" + rest.String() + " c30 on 7", ok(done), 0},
+		}},
+		{name: "late and hot by now", view: view(replica.None, 0), hosts: 2, outcome: replica.Acked, talk: []exchange{
 			{"home", ok(done), 100},
 			{"guard", guardSays(replica.Active, 1), 0},
-			{"look 0", is([]byte("copy")), 0},
-			{"unlock 0 c30 on 7", ok(done), 0},
+			{"look 0", is(behind()), 0},
+			unlock,
 		}},
 	} {
+		c.mode = replica.Strict
 		t.Run(c.name, c.run)
 	}
 }
 
-// TestWriteLockLimit: a lock set that is full, and one that never stands still, refuse the write before it is done.
-func TestWriteLockLimit(t *testing.T) {
+// TestWriteRestless: a place that never stands still has the write refused before it is done.
+func TestWriteRestless(t *testing.T) {
 	r := replica.Rules{Mode: replica.Strict}.WithDefaults()
-	var ids []uint64
-	for i := range replica.MaxLocks {
-		ids = append(ids, uint64(100+i))
+	var w replica.Write
+	w.Start(&r, 9, replica.Target{Hash: target.Hash, Hosts: 1}, view(replica.Active, 1), 50)
+	for asks := 0; w.Outcome() == replica.Pending; asks++ {
+		a, more := w.Next()
+		if !more || asks > 10_000 {
+			t.Fatalf("stuck after %d asks", asks)
+		}
+		ans := is(lockOf(5))
+		if a.Do == replica.DoHome {
+			t.Fatal("written without a lock")
+		}
+		if a.Do == replica.DoLockStore {
+			ans = ok(replica.Exists)
+		}
+		w.Answer(&a, &ans, 60)
 	}
-	for name, set := range map[string][]byte{"full": lockOf(ids...), "restless": lockOf(5)} {
-		var w replica.Write
-		w.Start(&r, 9, replica.Target{Hash: target.Hash, Hosts: 1}, view(replica.Active, 1), 50)
-		asks := 0
-		for w.Outcome() == replica.Pending {
-			a, more := w.Next()
-			if !more || asks > 10_000 {
-				t.Fatalf("%s: stuck after %d asks", name, asks)
-			}
-			asks++
-			ans := is(set)
-			if a.Do == replica.DoHome {
-				t.Fatalf("%s: written without a lock", name)
-			}
-			if a.Do == replica.DoLockStore {
-				ans = ok(replica.Exists)
-			}
-			w.Answer(&a, &ans, 60)
-		}
-		if w.Outcome() != replica.NotWritten {
-			t.Errorf("%s: outcome %d", name, w.Outcome())
-		}
+	if w.Outcome() != replica.NotWritten {
+		t.Errorf("outcome %d", w.Outcome())
 	}
 }
 
@@ -322,7 +367,7 @@ func TestStartClean(t *testing.T) {
 	}{
 		{replica.Safe, "clear 0, clear 1", []replica.Answer{ok(done), ok(missing)}, replica.Acked},
 		{replica.Safe, "clear 0, clear 1", []replica.Answer{ok(done), ok(noAnswer)}, replica.Unconfirmed},
-		{replica.Strict, "look 0, look 1, unlock 0 c30 on 7", []replica.Answer{is([]byte("copy")), is(lockOf(4)), ok(done)}, replica.Acked},
+		{replica.Strict, "look 0, look 1, unlock 0 c30 on 7", []replica.Answer{is(behind()), is(behind(4)), ok(done)}, replica.Acked},
 	} {
 		r := replica.Rules{Mode: c.mode}.WithDefaults()
 		var w replica.Write
@@ -373,6 +418,8 @@ func TestRead(t *testing.T) {
 			home: new(hit("x", -1)),
 		},
 		{name: "lock", view: view(replica.Active, 1), copy: new(is(lockOf(3))), home: new(hit("x", -1))},
+		{name: "locked copy", view: view(replica.Active, 1), copy: new(is(behind(3))), home: new(hit("x", -1))},
+		{name: "something behind a copy", view: view(replica.Active, 1), copy: new(is(append(behind(), 0))), home: new(hit("x", -1))},
 		{name: "another's lease", view: view(replica.Active, 1), copy: new(is(nil)), home: new(hit("x", -1))},
 		{name: "unreachable", view: view(replica.Active, 1), copy: new(ok(noAnswer)), home: new(hit("x", -1)), lost: true},
 		{name: "won", view: view(replica.Active, 1), copy: &won, home: new(hit("x", -1)), filled: 8},

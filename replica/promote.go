@@ -14,6 +14,9 @@ const (
 	Mismatched                // proxies with different rings share its home
 	Outgrown                  // it is to have more copies than it has
 	SwitchedOff               // a new configuration replicates it no more
+	Crowded                   // strict: more locks stand in the place of a copy than writes can be under way
+
+	Reasons // how many there are
 )
 
 func (r Reason) String() string {
@@ -32,6 +35,8 @@ func (r Reason) String() string {
 		return "outgrown"
 	case SwitchedOff:
 		return "switched_off"
+	case Crowded:
+		return "crowded"
 	}
 	return "unknown"
 }

@@ -84,6 +84,9 @@ func (r *Read) Answer(a *Ask, ans *Answer) {
 func (r *Read) copyCame(a *Ask, ans *Answer) {
 	if ans.Result == Hit {
 		c, ok := DecodeCopy(ans.Value, r.target.Key)
+		if r.rules.Mutant == ReadsLocked {
+			c, ok = decode(ans.Value, r.target.Key)
+		}
 		if ok && c.Incarnation == r.view.Incarnation {
 			r.copied, r.flags, r.source = c, ans.Flags, FromCopy
 			r.script.stage = over

@@ -20,15 +20,17 @@ const (
 	// MaxKeys is how many keys of one home can be replicated at once. The whole table stands in the guard, which every proxy
 	// reads several times a second.
 	MaxKeys = 128
-	// MaxLocks is how many writes of one key can be under way at once in strict mode.
+	// MaxLocks is how many locks a copy's place may have in strict mode before the key is demoted: writes that have died leave theirs, and
+	// others renew them.
 	MaxLocks = 64
 
 	second      = 1_000_000_000
 	millisecond = 1_000_000
 
 	lease   = second / 2
-	copyTTL = 8  // seconds
-	lockTTL = 20 // seconds; longer than any write takes
+	copyTTL = 8 // seconds
+	// LockTTL is the seconds that a lock lasts, longer than any write takes.
+	LockTTL = 20
 	// StubTTL is the seconds that a lease lasts: the N of the mg that asks a copy.
 	StubTTL = 3
 	// disputeTTL is the seconds that a dispute lasts.
@@ -116,4 +118,7 @@ const (
 	TrustsNotFound        // a delete that found nothing clears nothing
 	LeavesLocks           // strict: locks stand before the write, and nothing is cleared after it
 	LocksAlone            // strict: a lock has one owner, the last who asked
+	ClearsLocks           // strict: who takes its own lock out takes others' out too
+	ReadsLocked           // strict: a copy is read though there are locks behind it
+	TrustsLock            // strict: a lock that was asked for is not looked for in what is there
 )

@@ -3,6 +3,7 @@ package replica_test
 import (
 	"bytes"
 	"encoding/binary"
+	"slices"
 	"strings"
 
 	"mcproxy/protocol"
@@ -85,12 +86,20 @@ type proc struct {
 	cleanStep replica.Step
 
 	write  *replica.Write
+	lock   *locking // of the write: the host is in the midst of it
 	way    way
 	answer replica.Answer // of the home, if the write is applied
 	number byte           // of the write, when it is applied
 
 	read  *replica.Read
 	floor byte // what the read must not be older than
+}
+
+// A locking is a DoLock of which the host has carried out some commands, and others may come between.
+type locking struct {
+	ask  replica.Ask
+	done int
+	life uint64 // of the host, when it began
 }
 
 type polled struct {
@@ -247,6 +256,9 @@ func (p *proc) encode(dst []byte, w *world, g *replica.Guard) []byte {
 	if p.write != nil {
 		dst = append(p.write.Encode(dst, w.now, w.named), byte(p.way), byte(p.answer.Result), p.number)
 	}
+	if p.lock != nil {
+		dst = append(dst, 'l', byte(p.lock.done), bit(p.lock.life == w.hostLife))
+	}
 	dst = append(dst, 'r')
 	if p.read != nil {
 		dst = append(p.read.Encode(dst, w.named), p.floor)
@@ -393,6 +405,30 @@ func (w *world) apply() replica.Answer {
 	return replica.Answer{Result: replica.Unchanged, Conn: w.homeLife}
 }
 
+// locks has the host carry out the next command of a lock, and gives the answer to it if it was the last.
+func (w *world) locks(l *locking) (ans replica.Answer, last bool) {
+	if l.life != w.hostLife {
+		return replica.Answer{Result: replica.NoAnswer}, true
+	}
+	alone := l.ask.Do == replica.DoLockAlone
+	switch l.done {
+	case 0:
+		if w.copy.there && !alone {
+			w.copy = item{true, slices.Concat(w.copy.value, l.ask.Value), w.copy.flags, w.copyCAS()}
+		}
+	case 1:
+		if !w.copy.there || alone {
+			w.copy = item{true, l.ask.Value, 0, w.copyCAS()}
+		}
+	default:
+		if !w.copy.there {
+			return replica.Answer{Result: replica.Missing, Conn: w.hostLife}, true
+		}
+		return replica.Answer{Result: replica.Hit, Conn: w.hostLife, CAS: w.copy.cas, Value: w.copy.value}, true
+	}
+	return replica.Answer{}, false
+}
+
 // host has the host of copies do what a machine asks.
 func (w *world) host(a *replica.Ask, p *proc) replica.Answer {
 	ans := replica.Answer{Result: replica.Done, Conn: w.hostLife}
@@ -409,13 +445,11 @@ func (w *world) host(a *replica.Ask, p *proc) replica.Answer {
 	case a.Do == replica.DoCopy && !w.copy.there:
 		put(nil)
 		ans = replica.Answer{Result: replica.Hit, Conn: w.hostLife, CAS: w.copy.cas, Won: true}
-	case a.Do == replica.DoLockAdd && !w.copy.there:
-		put(a.Value)
 	case !w.copy.there:
 		ans.Result = replica.Missing
 	case a.Do == replica.DoCopy, a.Do == replica.DoLockRead:
 		ans.Result, ans.CAS, ans.Flags, ans.Value, ans.TTL = replica.Hit, w.copy.cas, w.copy.flags, w.copy.value, 5
-	case a.Do == replica.DoLockAdd, a.Do != replica.DoClear && a.CAS != w.copy.cas:
+	case a.Do != replica.DoClear && a.CAS != w.copy.cas:
 		ans.Result = replica.Exists
 	case a.Do == replica.DoClear, a.Do == replica.DoLockDelete:
 		w.copy = item{}

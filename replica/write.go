@@ -34,11 +34,13 @@ type Write struct {
 	view   View
 	script script
 
-	locked  uint32 // hosts with our id in their lock set
+	locked  uint32 // hosts with our lock
 	cleared uint32 // hosts that were cleared after the home's answer
 	failed  uint32 // hosts that could not be
 	asked   bool   // the guard, after the home's answer: view is what it said then
-	tries   int    // lock sets that changed between a read and a store
+	holds   []hold // by host; nil: nothing was locked
+	crowded bool   // a host has more locks than there should be
+	tries   int    // hosts that changed between two requests
 	done    Outcome
 	ended   Outcome // what done will be when the locks are released
 }
@@ -82,7 +84,7 @@ func (s *script) Next() (a Ask, ok bool) {
 // waits says whether answers are missing, or requests are unsent.
 func (s *script) waits() bool { return s.open > 0 || len(s.queue) > 0 }
 
-// maxTries is how often a lock set may change under one write's hands before it gives up: each time another write got on.
+// maxTries is how often a host may change under one write's hands before it gives up: each time another write got on.
 const maxTries = 4 * MaxLocks
 
 // A Target is the key that a request is for.
@@ -99,7 +101,8 @@ func (w *Write) Start(r *Rules, id uint64, t Target, v View, now int64) {
 		w.view.Phase = Unknown
 	}
 	if mask := w.view.mask(t.Hosts); r.Mode == Strict && mask != 0 {
-		w.each(mask, DoLockRead)
+		w.holds = make([]hold, t.Hosts)
+		w.each(mask, w.locking())
 		w.script.stage = locking
 		return
 	}
@@ -131,15 +134,20 @@ func (w *Write) Next() (Ask, bool) { return w.script.Next() }
 // Outcome is Pending until the write has ended.
 func (w *Write) Outcome() Outcome { return w.done }
 
-// Demote says that a copy's host is unreachable, so the key should be demoted (Unreachable).
-func (w *Write) Demote() bool { return w.failed != 0 }
+// Demote says whether the key should be demoted, and why: a copy's host is unreachable, or has too many locks.
+func (w *Write) Demote() (why Reason, ok bool) {
+	if w.failed != 0 {
+		return Unreachable, true
+	}
+	return Crowded, w.crowded
+}
 
 // all has a bit for each host.
 func (w *Write) all() uint32 { return 1<<w.target.Hosts - 1 }
 
 func (w *Write) each(mask uint32, do Do) {
 	for ; mask != 0; mask &= mask - 1 {
-		w.script.ask(Ask{Do: do, Host: bits.TrailingZeros32(mask)})
+		w.script.ask(w.first(do, bits.TrailingZeros32(mask)))
 	}
 }
 
@@ -233,7 +241,7 @@ func (w *Write) leave(o Outcome) {
 	}
 	w.ended = o
 	w.script.stage = releasing
-	w.each(w.locked, DoLockRead)
+	w.free(w.locked)
 }
 
 // settle acknowledges the write if nobody can read a copy that is older, and else does what is missing for it.
@@ -255,7 +263,11 @@ func (w *Write) settle(now int64) {
 	switch {
 	case missing != 0:
 		w.script.stage = clearing
-		w.each(missing, w.clearing())
+		if do := w.clearing(); do == DoLockRead {
+			w.free(missing)
+		} else {
+			w.each(missing, do)
+		}
 	case w.view.Foreign:
 		w.failed |= w.all() // and others' hosts, which nobody knows
 		w.end(Unconfirmed)

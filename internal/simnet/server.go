@@ -203,7 +203,11 @@ func (s *Server) work() {
 		return
 	}
 	s.working = true
-	s.net.After(time.Duration(s.net.Rand.Int64N(20_000)), func() {
+	busy := time.Duration(0)
+	if !s.net.Steady {
+		busy = time.Duration(s.net.Rand.Int64N(20_000))
+	}
+	s.net.After(busy, func() {
 		s.working = false
 		s.step()
 		s.work()

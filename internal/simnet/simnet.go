@@ -23,6 +23,8 @@ type Net struct {
 	Rand *rand.Rand
 	// Latency bounds how long bytes travel, each way.
 	Latency time.Duration
+	// Steady has bytes travel for Latency exactly, and servers answer at once.
+	Steady bool
 	// ShortWrites lets writes take only a part of what they are given.
 	ShortWrites bool
 	// Late bounds how long one message in LateIn travels instead; 0: none does.
@@ -65,6 +67,9 @@ func (n *Net) After(d time.Duration, fn func()) {
 }
 
 func (n *Net) latency() time.Duration {
+	if n.Steady {
+		return n.Latency
+	}
 	limit := n.Latency
 	if n.Late > 0 && n.Rand.IntN(n.LateIn) == 0 {
 		limit = n.Late

@@ -12,8 +12,10 @@ import (
 // An asking is a step that a machine asked for.
 type asking struct {
 	steps.Step
-	ask  replica.Ask
-	conn uint64
+	ask   replica.Ask
+	conn  uint64
+	lock  *locking // DoLock: what went before
+	begun bool     // some of that was sent
 }
 
 // Answer keeps the answer, and the conn that it came on.
@@ -24,6 +26,13 @@ func (a *asking) Answer(c *backend.Call, r *protocol.Response, raw []byte) error
 
 // answer is what came back, for the machine.
 func (a *asking) answer() replica.Answer {
+	if a.lock != nil {
+		return a.lockAnswer()
+	}
+	return a.stepAnswer()
+}
+
+func (a *asking) stepAnswer() replica.Answer {
 	if a.Err != nil {
 		if a.Err.Sent {
 			return replica.Answer{Result: replica.NoAnswer}
@@ -95,7 +104,7 @@ func requestFor(a *replica.Ask, key []byte) *protocol.Request {
 	default:
 		req.Verb = protocol.MetaSet
 		req.Value, req.ValueLen = a.Value, len(a.Value)
-		if a.Do == replica.DoGuardAdd || a.Do == replica.DoLockAdd {
+		if a.Do == replica.DoGuardAdd {
 			flags = append(flags, "ME"...)
 		} else if a.CAS != 0 {
 			flags = appendCAS(flags, a.CAS)

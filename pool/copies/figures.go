@@ -15,7 +15,7 @@ type Figures struct {
 	Settled  uint64 // writes that were acknowledged when copies had been cleared, or the guard asked
 	Asked    uint64 // of them: the guard was asked
 	Clears   uint64 // copies cleared, or found cleared
-	Locks    uint64 // lock sets entered
+	Locks    uint64 // copies' places locked
 	Refused  uint64 // writes not acknowledged, because a copy could not be cleared or locked
 	Polls    uint64 // guards asked for
 	Unheard  uint64 // of them: not answered
@@ -28,7 +28,7 @@ type Figures struct {
 }
 
 // Reasons are how many reasons there are for a demotion.
-const Reasons = int(replica.SwitchedOff) + 1
+const Reasons = int(replica.Reasons)
 
 // Demotions gives the keys that lost their copies, by reason, all of them.
 func (f *Figures) Demotions() iter.Seq2[string, uint64] {

@@ -141,7 +141,7 @@ func (p *poller) publish() {
 	now := p.r.loop.Now
 	for i := range seen.Guard.Keys {
 		if e := &seen.Guard.Keys[i]; e.Phase == replica.Drain {
-			p.rests[e.Hash] = now + rest
+			p.rests[e.Hash] = now + p.r.shared.rest()
 		}
 	}
 	for h, until := range p.rests {

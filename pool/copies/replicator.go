@@ -306,8 +306,8 @@ func (r *Replicator) carry(o *steps.Op, t *trip) replica.Outcome {
 			t.write.Answer(&s.ask, &ans, now)
 		}
 	}
-	if t.write.Demote() {
-		r.unreachable(&t.target)
+	if why, ok := t.write.Demote(); ok {
+		r.demote(&t.target, why)
 	}
 	return t.write.Outcome()
 }
@@ -321,6 +321,8 @@ func (r *Replicator) send(o *steps.Op, t *trip, s *asking) {
 	case replica.DoGuard:
 		r.figures.Asked++
 		o.SendFor(s, &s.Step, r.pipelines[t.node], requestFor(&s.ask, []byte(replica.GuardKey)), way)
+	case replica.DoLock, replica.DoLockAlone:
+		r.sendLock(o, t, s)
 	default:
 		if s.ask.Do == replica.DoClear {
 			way.Care = t.care
@@ -340,7 +342,7 @@ func (r *Replicator) heard(t *trip, s *asking) replica.Answer {
 		switch {
 		case s.ask.Do == replica.DoClear && (ans.Result == replica.Done || ans.Result == replica.Missing):
 			r.figures.Clears++
-		case (s.ask.Do == replica.DoLockAdd || s.ask.Do == replica.DoLockStore) && ans.Result == replica.Done:
+		case s.ask.Do == replica.DoLock && ans.Result == replica.Hit:
 			r.figures.Locks++
 		}
 		return ans
@@ -357,14 +359,17 @@ func (r *Replicator) heard(t *trip, s *asking) replica.Answer {
 }
 
 // unreachable has a key demoted because a backend that may have a copy of it does not answer.
-func (r *Replicator) unreachable(t *target) {
+func (r *Replicator) unreachable(t *target) { r.demote(t, replica.Unreachable) }
+
+// demote has a key lose its copies.
+func (r *Replicator) demote(t *target, why replica.Reason) {
 	table := r.shared.homes[t.node].sight.Load().table
 	if table == nil {
 		return
 	}
 	for i := range table.entries {
 		if e := &table.entries[i]; e.Hash == t.hash && e.Phase != replica.Drain {
-			r.shared.tell(t.node, func(p *poller) { p.keeper.Demote(t.hash, replica.Unreachable) })
+			r.shared.tell(t.node, func(p *poller) { p.keeper.Demote(t.hash, why) })
 			return
 		}
 	}

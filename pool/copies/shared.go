@@ -48,8 +48,10 @@ const (
 	idleAfter = int64(10 * time.Second)
 	// noteUse is how often the use of a pool is noted.
 	noteUse = int64(time.Second)
-	// rest is how long a key that was demoted keeps from getting copies again.
-	rest = int64(10 * time.Second)
+	// rest is how long a key that was demoted keeps from getting copies again. In strict mode it is longer than a lock lives, so that those
+	// of writes that have died are gone.
+	rest       = int64(10 * time.Second)
+	restStrict = replica.LockTTL*int64(time.Second) + rest
 	// doubt is longer than a copy lives: so long after a failed write was made good, copies may be older than it.
 	doubt = 12 * time.Second
 )
@@ -99,7 +101,7 @@ func NewShared(cfg Config, backends []*backend.Backend, ring uint64) *Shared {
 	s.rules = replica.Rules{Ring: ring, MaxCopies: cfg.Max}
 	if cfg.Mode == Strict {
 		s.rules.Mode = replica.Strict
-		s.rules.Ring++ // who does not lock must not share copies with who does
+		s.rules.Ring += 2 // who does not lock must not share copies with who does, nor with who locks in another way (1)
 	}
 	s.rules = s.rules.WithDefaults()
 	s.rules.MaxCopies = min(s.rules.MaxCopies, len(backends)-1)
@@ -114,6 +116,14 @@ func (s *Shared) Hire() bool { return s.hired.CompareAndSwap(false, true) }
 
 // Rules are the protocol's. Tests may change them before the first Replicator is made.
 func (s *Shared) Rules() *replica.Rules { return &s.rules }
+
+// rest is how long a key that was demoted rests.
+func (s *Shared) rest() int64 {
+	if s.rules.Mode == replica.Strict {
+		return restStrict
+	}
+	return rest
+}
 
 func (s *Shared) random(b []byte) {
 	if s.Random != nil {

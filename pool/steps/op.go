@@ -159,6 +159,9 @@ func (o *Op) arrived(c *backend.Call) {
 	o.spot.Arrived(req.Key, o.runner.Loop.Now)
 }
 
+// ConnID names the conn that the step was sent on; it is there from when SendFor has sent it until its end.
+func (s *Step) ConnID() uint64 { return s.call.ConnID() }
+
 // Fail notes that a step has no answer.
 func (s *Step) Fail(_ *backend.Call, _ []byte, err *backend.Error) {
 	s.Err = err

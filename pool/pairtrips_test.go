@@ -1,0 +1,189 @@
+package pool_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"mcproxy/internal/simnet"
+	"mcproxy/pool"
+	"mcproxy/pool/copies"
+	"mcproxy/protocol"
+	"mcproxy/replica"
+	"mcproxy/ring"
+)
+
+// trips is a proxy over a network on which a round trip takes a millisecond, and nothing else takes any time.
+type trips struct {
+	*pair
+	t    *testing.T
+	key  []byte
+	name string // of its copies
+	home int
+}
+
+const trip = time.Millisecond
+
+func newTrips(t *testing.T, mode copies.Mode) *trips {
+	w := &trips{pair: &pair{net: simnet.New(1)}, t: t, key: []byte("a")}
+	w.name = string(replica.AppendCopyKey(nil, replica.HashOf(w.key)))
+	w.net.Latency, w.net.Steady = trip/2, true
+	w.plan = plan{servers: 4, workers: 1, keys: 1, copy: &copyPlan{mode: mode, lease: 500 * time.Millisecond}}
+	cfg := pool.Config{
+		Name: "sim", Ring: ring.Options{Kind: "cmemcache"}, HotKeysOff: true, OnError: pool.OnErrorError, Copies: pool.CopyConfig{Mode: mode},
+	}
+	for i := range w.plan.servers {
+		s, addr := w.net.NewServer()
+		w.servers = append(w.servers, s)
+		cfg.Backends = append(cfg.Backends, pool.BackendConfig{Network: "tcp", Address: addr, Name: fmt.Sprintf("s%d", i+1)})
+	}
+	w.plan.configs[0] = cfg
+	if err := w.launch(0); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { w.kill(w.procs[0]) })
+	w.home = w.procs[0].shared.Ring.Lookup(w.key)
+	return w
+}
+
+// A tripper is a request under way.
+type tripper struct {
+	x      pool.Exchange
+	req    protocol.Request
+	net    *simnet.Net
+	answer string
+	over   bool
+	at     int64
+}
+
+// Finish takes the answer.
+func (r *tripper) Finish(_ *pool.Exchange, answer []byte) {
+	r.answer, r.over, r.at = string(answer), true, r.net.Now()
+}
+
+// ask asks the proxy, and gives the round trips that the answer took.
+func (w *trips) ask(line, want string) float64 {
+	w.t.Helper()
+	r := &tripper{net: w.net}
+	wk := w.procs[0].workers[0]
+	began := w.net.Now()
+	wk.loop.Post(func() {
+		n, err := protocol.ParseRequest([]byte(line), &r.req)
+		if err != nil || n == 0 {
+			panic("no request: " + line)
+		}
+		if r.req.ValueLen >= 0 {
+			r.req.TakeValue([]byte(line)[n:])
+		}
+		r.x.To = r
+		wk.pool.Do(&r.x, &r.req, 1)
+	})
+	w.net.RunUntil(10*time.Second, func() bool { return r.over })
+	if want != "" && r.answer != want {
+		w.t.Fatalf("%q was answered with %q, want %q", line, r.answer, want)
+	}
+	return float64(r.at-began) / float64(trip)
+}
+
+// activate has the key get copies on all other servers.
+func (w *trips) activate() {
+	w.net.Run(5 * time.Second)
+	w.procs[0].shared.Copies().Promote(copies.Wish{Key: w.key, Home: w.home, Copies: len(w.servers) - 1, Forced: true})
+	if w.net.Run(5 * time.Second); w.phaseOf(w.key, w.home) != replica.Active {
+		w.t.Fatal("the key has no copies")
+	}
+}
+
+// fill reads until there is a copy on every other server.
+func (w *trips) fill() {
+	for range 300 {
+		if w.ask("get a\r\n", ""); w.places(func(value string) bool { _, ok := replica.DecodeCopy([]byte(value), w.key); return ok }) {
+			return
+		}
+	}
+	w.t.Fatal("300 reads made not all copies")
+}
+
+// places says whether something is true of what stands in the places of all copies.
+func (w *trips) places(is func(value string) bool) bool {
+	for i, s := range w.servers {
+		if i != w.home && !is(s.Memory.Value(w.name)) {
+			return false
+		}
+	}
+	return true
+}
+
+// hosts has each server that may have a copy carry out a request.
+func (w *trips) hosts(line string) {
+	for i, s := range w.servers {
+		if i != w.home {
+			s.Memory.Serve([]byte(line))
+		}
+	}
+}
+
+// TestHotWriteTrips counts the round trips that writes of a key with copies take, whatever stands in the copies' places: two, and three in
+// strict mode. A cold key's takes one.
+func TestHotWriteTrips(t *testing.T) {
+	const other = "\xb7mcr\x04another1" // the lock of a write that another proxy has under way
+	places := []struct {
+		name string
+		put  func(w *trips)
+		left string // in strict mode
+	}{
+		{"copies", (*trips).fill, ""},
+		{"nothing", func(w *trips) { w.hosts("md " + w.name + "\r\n") }, ""},
+		{"leases", func(w *trips) { w.hosts("mg " + w.name + " v N3\r\n") }, ""},
+		{"another's lock", func(w *trips) { w.hosts("ms " + w.name + " 13\r\n" + other + "\r\n") }, other},
+		{"copies with another's lock", func(w *trips) { w.fill(); w.hosts("ms " + w.name + " 13 MA\r\n" + other + "\r\n") }, other},
+	}
+	writes := []struct{ line, want string }{
+		{"set a 0 0 1\r\n5\r\n", "STORED\r\n"}, {"append a 0 0 1\r\n6\r\n", "STORED\r\n"}, {"incr a 1\r\n", "57\r\n"}, {"touch a 100\r\n", "TOUCHED\r\n"},
+		{"ms a 1 T90\r\n7\r\n", "HD\r\n"}, {"replace a 0 0 1\r\n7\r\n", "STORED\r\n"}, {"delete a\r\n", "DELETED\r\n"}, {"add a 0 0 1\r\n4\r\n", "STORED\r\n"},
+	}
+	for _, c := range []struct {
+		mode           copies.Mode
+		hot, unchanged float64
+	}{{copies.Safe, 2, 1}, {copies.Strict, 3, 3}} {
+		t.Run(c.mode.String(), func(t *testing.T) {
+			w := newTrips(t, c.mode)
+			w.net.Run(5 * time.Second) // the guards recover
+			check := func(what, line, want string, trips float64) {
+				t.Helper()
+				if got := w.ask(line, want); got != trips {
+					t.Errorf("%s: %q took %v round trips, want %v", what, line, got, trips)
+				}
+			}
+			w.ask("set a 0 0 1\r\n5\r\n", "STORED\r\n") // opens the conn
+			check("cold", "set a 0 0 1\r\n5\r\n", "STORED\r\n", 1)
+			w.activate()
+			for _, p := range places {
+				if p.left != "" && c.mode == copies.Safe {
+					continue // nobody locks
+				}
+				for _, r := range writes {
+					w.ask("set a 0 0 1\r\n5\r\n", "STORED\r\n")
+					for _, before := range writes {
+						if before == r {
+							break
+						}
+						w.ask(before.line, before.want)
+					}
+					w.hosts("md " + w.name + "\r\n")
+					if r.want == "STORED\r\n" && r.line[:3] == "add" && p.name[0] == 'c' {
+						continue // what is not there has no copy
+					}
+					p.put(w)
+					check(p.name, r.line, r.want, c.hot)
+					if !w.places(func(value string) bool { return value == p.left }) {
+						t.Errorf("%s: %q leaves something in the places of copies", p.name, r.line)
+					}
+				}
+				w.ask("set a 0 0 1\r\n4\r\n", "STORED\r\n")
+				check(p.name, "add a 0 0 1\r\n4\r\n", "NOT_STORED\r\n", c.unchanged)
+			}
+			check("a read of the home", "mg a v\r\n", "VA 1\r\n4\r\n", 1)
+		})
+	}
+}
