@@ -460,8 +460,8 @@ var copyMutants = map[string]struct {
 	seed   uint64
 }{
 	"no look at the time before the acknowledgement": {breakage{copies: copies.TrustsOld}, 812},
-	"no look at the time before a read":              {breakage{copies: copies.ReadsOld}, 796},
-	"reads copies after a failed write":              {breakage{copies: copies.ForgetsFailed}, 268},
+	"no look at the time before a read":              {breakage{copies: copies.ReadsOld}, 661},
+	"reads copies after a failed write":              {breakage{copies: copies.ForgetsFailed}, 364},
 	"no Prep":                                        {breakage{replica: replica.SkipsPrep}, 2},
 	"no Drain":                                       {breakage{replica: replica.SkipsDrain}, 12},
 	"no Recov":                                       {breakage{replica: replica.SkipsRecov}, 164},
@@ -474,11 +474,10 @@ var copyMutants = map[string]struct {
 	"fill without cas":                               {breakage{replica: replica.FillsBlindly}, 142},
 	"copies are updated":                             {breakage{replica: replica.UpdatesCopies}, 1},
 	"a lost guard is not feared":                     {breakage{replica: replica.IgnoresLoss, strikes: []strikeKind{losesGuard}}, 64},
-	"a delete that found nothing clears nothing":     {breakage{replica: replica.TrustsNotFound}, 241},
-	"locks are left":                                 {breakage{replica: replica.LeavesLocks, mode: copies.Strict, strikes: []strikeKind{slows, flushes, evicts}}, 1},
-	"others' locks go too":                           {breakage{replica: replica.ClearsLocks, mode: copies.Strict, gentle: true, strikes: []strikeKind{slows}}, 41},
+	"a delete that found nothing clears nothing":     {breakage{replica: replica.TrustsNotFound}, 682},
+	"locks are left":                                 {breakage{replica: replica.LeavesLocks, mode: copies.Strict, strikes: []strikeKind{slows, flushes, evicts}}, 1486},
+	"others' locks go too":                           {breakage{replica: replica.ClearsLocks, mode: copies.Strict, gentle: true, strikes: []strikeKind{slows}}, 1155},
 	"locked copies are read":                         {breakage{replica: replica.ReadsLocked, mode: copies.Strict, gentle: true}, 259},
-	"no look at a lock":                              {breakage{replica: replica.TrustsLock, mode: copies.Strict, gentle: true}, 259},
 	"a lock has one owner":                           {breakage{replica: replica.LocksAlone, mode: copies.Strict, gentle: true, strikes: []strikeKind{slows}}, 65},
 }
 
