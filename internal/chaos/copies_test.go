@@ -96,7 +96,9 @@ func (v *variant) copyFaults() []fault {
 		{"conns cut", (*faults).cut},
 	}
 	if !v.gentle {
-		list = append(list, fault{"copies and locks deleted", (*faults).deleteCopies}, fault{"copies and locks deleted", (*faults).deleteCopies})
+		list = append(list,
+			fault{"copies and locks deleted", (*faults).deleteCopies}, fault{"copies and locks deleted", (*faults).deleteCopies},
+			fault{"writes held, and their proxy", (*faults).holdWrites}, fault{"writes held, and their proxy", (*faults).holdWrites})
 	}
 	return list
 }
@@ -160,6 +162,29 @@ func (f *faults) blockLink(rng *rand.Rand) bool {
 	release := l.hold(direction(rng.IntN(2)))
 	f.pause(rng)
 	release()
+	return true
+}
+
+// holdWrites keeps what a proxy has sent to a server from arriving until the proxy, which is stopped meanwhile, knows nothing that is true any
+// more: others have given keys copies. Then it arrives, is answered, and the proxy goes on.
+func (f *faults) holdWrites(rng *rand.Rand) bool {
+	i := f.take("proxy", len(f.run.proxies), 1, rng)
+	if i < 0 {
+		return false
+	}
+	defer f.give("proxy", i)
+	at := i*servers + rng.IntN(servers)
+	if !f.takeThis("link", at) {
+		return false
+	}
+	defer f.give("link", at)
+	release := f.run.links[at].hold(toServer)
+	f.wait(time.Duration(5+rng.IntN(100)) * time.Millisecond)
+	f.run.proxies[i].pause()
+	f.wait(time.Duration(600+rng.IntN(2000)) * time.Millisecond)
+	release()
+	f.wait(time.Duration(5+rng.IntN(50)) * time.Millisecond)
+	f.run.proxies[i].resume()
 	return true
 }
 

@@ -111,6 +111,19 @@ func (f *faults) take(what string, n, limit int, rng *rand.Rand) int {
 	return i
 }
 
+// takeThis reserves one thing, however many are away; false: something is being done to it.
+func (f *faults) takeThis(what string, i int) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	name := fmt.Sprint(what, i)
+	if f.busy[name] {
+		return false
+	}
+	f.away[what]++
+	f.busy[name] = true
+	return true
+}
+
 func (f *faults) give(what string, i int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
