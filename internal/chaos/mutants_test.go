@@ -16,7 +16,7 @@ var (
 	mutantTime  = flag.Duration("mutant-time", 2*time.Minute, "after which a mutant counts as not found")
 )
 
-// mutants are rules of package replica's that are broken on purpose, and the variant that is to find it.
+// mutants are rules of the packages replica and pool/copies that are broken on purpose, and the variant that is to find it.
 var mutants = []struct{ name, variant string }{
 	{"SkipsPrep", "copies"},
 	{"UpdatesCopies", "copies"},
@@ -25,8 +25,10 @@ var mutants = []struct{ name, variant string }{
 	{"SkipsClean", "copies"},
 	{"SkipsRecov", "copies"},
 	{"FillsBlindly", "copies"},
-	{"TrustsStart", "copies"},
 	{"IgnoresLoss", "copies"},
+	{"copies.TrustsOld", "copies"},
+	{"copies.ReadsOld", "copies"},
+	{"copies.ForgetsFailed", "copies"},
 	{"LeavesLocks", "ordered"},
 	{"LocksAlone", "ordered"},
 }
@@ -34,7 +36,11 @@ var mutants = []struct{ name, variant string }{
 // buildMutant builds a proxy that breaks a rule. No switch of the product's does so: the one line is in the build's own copy of a file.
 func buildMutant(t testing.TB, mutant string) (binary string) {
 	t.Helper()
-	path, err := filepath.Abs("../../replica/rules.go")
+	file, at, line := "../../replica/rules.go", "func (r Rules) WithDefaults() Rules {\n", "\tr.Mutant = "+mutant+"\n"
+	if name, found := strings.CutPrefix(mutant, "copies."); found {
+		file, at, line = "../../pool/copies/shared.go", "\ts := &Shared{backends: backends, homes: make([]home, len(backends))}\n", "\ts.Mutant = "+name+"\n"
+	}
+	path, err := filepath.Abs(file)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,18 +48,17 @@ func buildMutant(t testing.TB, mutant string) (binary string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const at = "func (r Rules) WithDefaults() Rules {\n"
 	before, after, found := strings.Cut(string(source), at)
 	if !found {
 		t.Fatalf("%s has no %q", path, at)
 	}
 	dir := t.TempDir()
-	broken := filepath.Join(dir, "rules.go")
+	broken := filepath.Join(dir, "broken.go")
 	overlay, err := json.Marshal(map[string]map[string]string{"Replace": {path: broken}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, text := range map[string]string{broken: before + at + "\tr.Mutant = " + mutant + "\n" + after, filepath.Join(dir, "overlay.json"): string(overlay)} {
+	for name, text := range map[string]string{broken: before + at + line + after, filepath.Join(dir, "overlay.json"): string(overlay)} {
 		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
