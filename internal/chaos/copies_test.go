@@ -116,9 +116,13 @@ func gentleFaults() []fault {
 
 const gentlePause = 100 * time.Millisecond
 
-// deleteGuard takes the guard from a server.
+// deleteGuard takes the guard from some servers.
 func (f *faults) deleteGuard(rng *rand.Rand) bool {
-	return f.deleteItems(rng.IntN(len(f.run.servers)), []string{"~mcproxy.guard"})
+	deleted := false
+	for _, server := range rng.Perm(len(f.run.servers))[:1+rng.IntN(len(f.run.servers))] {
+		deleted = f.deleteItems(server, []string{"~mcproxy.guard"}) || deleted
+	}
+	return deleted
 }
 
 // deleteCopies takes copies, leases and locks from a server, most of them or a few.
