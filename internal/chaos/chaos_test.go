@@ -222,7 +222,7 @@ func (r *run) play(seed uint64, duration time.Duration, reads uint64) {
 			told = took
 			r.t.Logf("after %v: %d reads checked, %d of copies; %d violations", took.Round(time.Second), figures.hits, figures.copied.reads, found)
 		}
-		over = took >= duration && figures.hits >= reads && (r.lacks(figures) == "" || took > duration+time.Minute) || found >= r.enough
+		over = took >= duration && figures.hits >= reads && (r.lacks(figures) == "" || took > duration+3*time.Minute) || found >= r.enough
 		var following *round
 		if !over {
 			following = next()
