@@ -187,3 +187,36 @@ func TestHotWriteTrips(t *testing.T) {
 		})
 	}
 }
+
+// TestDeadLocks has writers die in the midst of their writes, again and again, while others go on: their locks do not pile up, for a key
+// with too many of them loses its copies, until they are gone. No write fails.
+func TestDeadLocks(t *testing.T) {
+	w := newTrips(t, copies.Strict)
+	w.net.Run(5 * time.Second)
+	w.ask("set a 0 0 1\r\n5\r\n", "STORED\r\n")
+	w.activate()
+	w.fill()
+	wish := copies.Wish{Key: w.key, Home: w.home, Copies: len(w.servers) - 1}
+	const record = 13
+	dead, most, gone := 0, 0, false
+	for range 1200 { // two minutes
+		if w.phaseOf(w.key, w.home) != replica.None { // who locks can die
+			dead++
+			for _, how := range []string{"MA", "ME T20"} {
+				w.hosts(fmt.Sprintf("ms %s %d %s\r\n\xb7mcr\x04%08d\r\n", w.name, record, how, dead))
+			}
+		}
+		w.ask("set a 0 0 1\r\n5\r\n", "STORED\r\n")
+		w.net.Run(100 * time.Millisecond)
+		w.procs[0].shared.Copies().Promote(wish)
+		w.places(func(value string) bool { most = max(most, len(value)/record); return true })
+		gone = gone || most > replica.MaxLocks && w.places(func(value string) bool { return len(value)/record < 10 })
+	}
+	f := &w.procs[0].workers[0].pool.Figures.Copies
+	if dead < 2*replica.MaxLocks || most > 2*replica.MaxLocks || !gone {
+		t.Errorf("of %d locks of the dead %d stood together; gone: %v", dead, most, gone)
+	}
+	if n := f.Demoted[replica.Crowded]; n < 2 || f.Promoted < 2 {
+		t.Errorf("the key got copies %d times, and lost them because of its locks %d times", f.Promoted, n)
+	}
+}
