@@ -1,7 +1,6 @@
 package backend
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"mcproxy/internal/epoll"
+	"mcproxy/internal/resolve"
 )
 
 // A location is where conns go. Another one, though it be equal, makes the conns old.
@@ -97,14 +97,30 @@ func (b *Backend) relocate(ip string) {
 	}
 }
 
-// Resolve looks up the backend's name (r nil: as the system does), and says whether it has another address than before. While the name
+// A finding is when a name was looked up, and for how long what was found holds.
+type finding struct {
+	at    time.Time
+	holds time.Duration
+}
+
+// unsure says whether the backend's name may stand for something else by now: what was found does not hold any more, or is as old as an interval.
+func (b *Backend) unsure(interval time.Duration) bool {
+	f := b.found.Load()
+	return f == nil || time.Since(f.at) >= min(f.holds, interval)
+}
+
+// Resolve looks up the backend's name, and says whether it has another address than before. While the name
 // has the present address among others, that stays. Otherwise the backend goes down, its conns are closed, and it comes back as after
 // an outage: what stands at the new address is another server. A name that is not found changes nothing.
-func (b *Backend) Resolve(ctx context.Context, r *net.Resolver) (changed bool, err error) {
+func (b *Backend) Resolve(ctx context.Context, r *resolve.Resolver) (changed bool, err error) {
 	if b.host == "" {
 		return false, nil
 	}
-	ips, err := cmp.Or(r, net.DefaultResolver).LookupNetIP(ctx, "ip", b.host)
+	ips, holds, err := r.Addresses(ctx, b.host)
+	if last := b.found.Load(); err != nil && last != nil {
+		holds = last.holds
+	}
+	b.found.Store(&finding{time.Now(), holds})
 	if err != nil {
 		return false, err
 	}

@@ -50,6 +50,7 @@ type Backend struct {
 	// Atomic.
 	options   atomic.Pointer[Options]
 	addr      atomic.Pointer[location] // nil: the name has not been resolved yet
+	found     atomic.Pointer[finding]  // when the name was looked up; nil: never
 	state     atomic.Uint32
 	fails     atomic.Int32 // consecutive connect errors and timeouts
 	connIDs   atomic.Uint64

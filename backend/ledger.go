@@ -4,18 +4,19 @@ import (
 	"cmp"
 	"context"
 	"maps"
-	"net"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"mcproxy/internal/resolve"
 )
 
 // A Ledger is what a process remembers of servers, by their addresses, for longer than it uses them: the journals of what they missed,
 // and whether they were up. A server that is taken out of the configuration and put back, under whatever name and in whatever pool, comes back as it left; and a
 // process that takes another's place begins with what that knew. It is safe for concurrent use; the zero value is empty.
 type Ledger struct {
-	Resolver *net.Resolver // of backends' names; nil: the system's. Set it before the first Backend is made
+	Resolver *resolve.Resolver // of backends' names. Set it before the first Backend is made
 
 	unanswered atomic.Pointer[time.Time] // when nobody answered in time who a name is; nil: never
 

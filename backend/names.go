@@ -3,16 +3,17 @@ package backend
 import (
 	"context"
 	"iter"
-	"net"
 	"sync"
 	"time"
+
+	"mcproxy/internal/resolve"
 )
 
 // Names looks up the names of backends again and again. What a name stands for now and then is another server.
 type Names struct {
 	Backends func() iter.Seq[*Backend]
-	Resolver *net.Resolver         // nil: as the system does
-	Interval func() time.Duration  // between lookups of a backend that is up
+	Resolver *resolve.Resolver
+	Interval func() time.Duration  // between lookups of a backend that is up, at most: what was found may hold for less
 	Moved    func(*Backend)        // told of a name that has another address
 	Lost     func(*Backend, error) // told of a name that is not found, once
 }
@@ -20,25 +21,13 @@ type Names struct {
 const (
 	lookupTimeout = 2 * time.Second // of all that are asked for together
 	lookupsAtOnce = 16
-	downInterval  = time.Second // between lookups of a backend that is not up: it may come back elsewhere
+	downInterval  = time.Second // between lookups of a backend that is not up: it may come back elsewhere. And of any, at least
 )
-
-// Resolver asks one DNS server (host:port), or (nil, for "") as the system does.
-func Resolver(server string) *net.Resolver {
-	if server == "" {
-		return nil
-	}
-	return &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
-		var d net.Dialer
-		return d.DialContext(ctx, network, server)
-	}}
-}
 
 // Run is a goroutine; it ends with ctx.
 func (n *Names) Run(ctx context.Context) {
 	tick := time.NewTicker(downInterval)
 	defer tick.Stop()
-	asked := time.Now()
 	lost := make(map[string]bool) // by address
 	for {
 		select {
@@ -46,11 +35,7 @@ func (n *Names) Run(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		all := time.Since(asked) >= n.Interval()
-		if all {
-			asked = time.Now()
-		}
-		for _, l := range n.lookUp(ctx, all) {
+		for _, l := range n.lookUp(ctx) {
 			if ctx.Err() != nil {
 				return
 			}
@@ -72,15 +57,16 @@ type lookup struct {
 	err   error
 }
 
-// lookUp looks up all names, or those of backends that are not up, some at once: one that nobody answers for does not keep the others
-// waiting.
-func (n *Names) lookUp(ctx context.Context, all bool) (done []*lookup) {
+// lookUp looks up the names of backends that are not up, and those of which it is time, some at once: one that nobody answers for does not keep the
+// others waiting.
+func (n *Names) lookUp(ctx context.Context) (done []*lookup) {
+	interval := n.Interval()
 	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
 	defer cancel()
 	places := make(chan struct{}, lookupsAtOnce)
 	var under sync.WaitGroup
 	for b := range n.Backends() {
-		if !b.Named() || !all && b.State() == StateUp {
+		if !b.Named() || b.State() == StateUp && !b.unsure(interval) {
 			continue
 		}
 		l := &lookup{b: b}

@@ -94,7 +94,7 @@ func proxyOptions(c *proxy.Config, j *journalDraft) []option {
 		},
 		{
 			"dns_interval", duration(&c.DNSInterval, time.Second, time.Hour), `"30s"`,
-			"How often the names of backends are looked up; those of backends that are down, each second.",
+			"How often the names of backends are looked up at least; more often if their records live for less, and those of backends that are down each second.",
 		},
 		{
 			"dns_server", dnsServer(&c.DNSServer), "",

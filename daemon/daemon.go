@@ -12,13 +12,14 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"go.uber.org/zap"
 
 	"mcproxy/admin"
-	"mcproxy/backend"
 	"mcproxy/config"
 	"mcproxy/internal/discover"
+	"mcproxy/internal/resolve"
 	"mcproxy/proxy"
 )
 
@@ -47,10 +48,11 @@ type Daemon struct {
 	program string   // the file that an upgrade starts; "": not known
 	args    []string // and what with
 
-	changing sync.Mutex   // held while the configuration or the process changes
-	file     *config.File // guarded by changing: what is in force,
-	found    proxy.Config // and its Proxy with the backends of sets; guarded by changing
-	left     bool         // guarded by changing: another process has taken over
+	changing sync.Mutex    // held while the configuration or the process changes
+	file     *config.File  // guarded by changing: what is in force,
+	found    proxy.Config  // and its Proxy with the backends of sets; guarded by changing
+	holds    time.Duration // for so long what sets stand for does; guarded by changing
+	left     bool          // guarded by changing: another process has taken over
 	finder   *discover.Finder
 }
 
@@ -60,7 +62,7 @@ func New(o Options) (*Daemon, error) {
 	d := &Daemon{path: o.Path, version: o.Version, log: o.Log, file: o.File, from: o.Inherited, systemd: newSystemd(o.Log.Logger)}
 	d.program, d.args = program()
 	var err error
-	d.finder = &discover.Finder{Resolver: backend.Resolver(o.File.Proxy.DNSServer)}
+	d.finder = &discover.Finder{Resolver: resolve.New(o.File.Proxy.DNSServer)}
 	cfg, missing := d.find(context.Background(), o.File.Proxy)
 	if len(missing) > 0 && d.from.takesOver() { // the process before knows what they stand for
 		return nil, fmt.Errorf("the SRV records of %s are not found", strings.Join(missing, ", "))

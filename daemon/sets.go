@@ -15,11 +15,11 @@ const (
 	setLookout = time.Second     // between looks whether it is time for that
 )
 
-// find replaces sets of backends by the backends.
+// find replaces sets of backends by the backends. Nobody else has d, or its changing is held.
 func (d *Daemon) find(ctx context.Context, cfg proxy.Config) (found proxy.Config, missing []string) {
 	ctx, cancel := context.WithTimeout(ctx, setTimeout)
 	defer cancel()
-	found, missing = d.finder.Expand(ctx, cfg)
+	found, missing, d.holds = d.finder.Expand(ctx, cfg)
 	for _, name := range missing {
 		d.log.Warn("the SRV records of a set of backends are not found", zap.String("name", name))
 	}
@@ -38,13 +38,13 @@ func (d *Daemon) watchSets(ctx context.Context) {
 		case <-tick.C:
 		}
 		d.changing.Lock()
-		cfg := d.file.Proxy
+		cfg, holds := d.file.Proxy, d.holds
 		d.changing.Unlock()
 		interval := cfg.DNSInterval
 		if interval == 0 {
 			interval = 30 * time.Second
 		}
-		if !discover.Sets(&cfg) || complete && time.Since(asked) < interval {
+		if !discover.Sets(&cfg) || complete && time.Since(asked) < min(interval, holds) {
 			continue
 		}
 		asked = time.Now()
@@ -61,7 +61,8 @@ func (d *Daemon) lookAtSets(ctx context.Context) bool {
 	}
 	lookup, cancel := context.WithTimeout(ctx, setTimeout)
 	defer cancel()
-	found, missing := d.finder.Expand(lookup, d.file.Proxy)
+	found, missing, holds := d.finder.Expand(lookup, d.file.Proxy)
+	d.holds = holds
 	if ctx.Err() != nil || discover.Same(&found, &d.found) {
 		return len(missing) == 0
 	}

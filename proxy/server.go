@@ -19,6 +19,7 @@ import (
 	"mcproxy/internal/epoll"
 	"mcproxy/internal/handover"
 	"mcproxy/internal/pace"
+	"mcproxy/internal/resolve"
 	"mcproxy/internal/secrets"
 	"mcproxy/internal/tally"
 	"mcproxy/internal/tlsrelay"
@@ -103,7 +104,7 @@ func NewFrom(cfg Config, log *zap.Logger, in Inherited) (*Server, error) {
 	s.budget.Whole.SetLimit(cfg.Limits.Bytes)
 	s.files.Told = s.filesTold
 	s.reloads.figures = ReloadFigures{OK: true, At: s.epoch}
-	s.ledger.Resolver = backend.Resolver(cfg.DNSServer)
+	s.ledger.Resolver = resolve.New(cfg.DNSServer)
 	if !in.Clients {
 		if err := s.openJournal(cfg.JournalDir); err != nil {
 			return nil, err

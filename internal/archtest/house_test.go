@@ -54,10 +54,12 @@ var house = []archtest.Row{
 	{Package: "internal/secrets", Never: []string{"net/http", "flag", "os/signal", "os/exec", "log"}},
 	// TLS conns as plain descriptors of a loop, with goroutines of their own. Both sides of the proxy need it.
 	{Package: "internal/tlsrelay", Uses: []string{"golang.org/x/sys/unix"}, Never: dataPath},
+	// Names to addresses, and for how long an answer holds. Package backend, which looks its addresses up, and discover, which looks sets up, need it.
+	{Package: "internal/resolve", Uses: []string{"golang.org/x/net/dns/dnsmessage"}, Never: dataPath},
 	// One memcached: its conns, pipeline, deadlines, health.
 	{
 		Package: "backend",
-		May:     []string{"protocol", "internal/buffer", "internal/epoll", "internal/secrets", "internal/tlsrelay", "internal/tally", "internal/statlines"},
+		May:     []string{"protocol", "internal/resolve", "internal/buffer", "internal/epoll", "internal/secrets", "internal/tlsrelay", "internal/tally", "internal/statlines"},
 		Uses:    []string{"golang.org/x/sys/unix", "github.com/cespare/xxhash/v2"},
 		Never:   dataPath,
 	},
@@ -66,7 +68,7 @@ var house = []archtest.Row{
 	{Package: "placement", May: []string{"protocol", "ring", "internal/epoll", "backend"}, Never: append([]string{"os"}, dataPath...)},
 	// The backends of sets that a configuration names, looked up in DNS. Neither package proxy, which lives by what it is told, nor config,
 	// which knows no sockets, has room for it.
-	{Package: "internal/discover", May: []string{"pool", "proxy"}, Never: dataPath},
+	{Package: "internal/discover", May: []string{"internal/resolve", "pool", "proxy"}, Never: dataPath},
 	// What happened to a process, for who looks at it later. Package proxy would be over its size with it.
 	{Package: "internal/chronicle", May: []string{"backend"}, Never: []string{"net", "os", "context", "log"}},
 	// A set of byte strings in a file: what a process must not forget however it ends. Whoever keeps something there knows no files.
@@ -149,7 +151,7 @@ var house = []archtest.Row{
 		Package: "proxy",
 		May: []string{
 			"protocol", "ring", "hotkey", "split", "replica", "internal/buffer", "internal/secrets", "internal/tlsrelay", "internal/epoll", "internal/budget", "internal/pace", "internal/chronicle", "internal/durable", "internal/tally",
-			"internal/statlines", "internal/handover", "backend", "pool", "pool/copies", "proxy/door", "proxy/figures", "proxy/limits", "proxy/porch", "proxy/route", "proxy/watch",
+			"internal/statlines", "internal/handover", "internal/resolve", "backend", "pool", "pool/copies", "proxy/door", "proxy/figures", "proxy/limits", "proxy/porch", "proxy/route", "proxy/watch",
 		},
 		Uses:  []string{"golang.org/x/sys/unix", "go.uber.org/zap"},
 		Never: dataPath,
@@ -172,7 +174,7 @@ var house = []archtest.Row{
 	// and is tested without a command line.
 	{
 		Package: "daemon",
-		May:     []string{"backend", "internal/discover", "internal/handover", "proxy", "config", "admin"},
+		May:     []string{"backend", "internal/discover", "internal/handover", "internal/resolve", "proxy", "config", "admin"},
 		Uses:    []string{"go.uber.org/zap", "golang.org/x/sys/unix"},
 		Never:   []string{"flag", "log"},
 	},

@@ -2,7 +2,6 @@
 package discover
 
 import (
-	"cmp"
 	"context"
 	"net"
 	"reflect"
@@ -10,14 +9,16 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
+	"mcproxy/internal/resolve"
 	"mcproxy/pool"
 	"mcproxy/proxy"
 )
 
 // A Finder replaces sets of backends by those that they stand for. It is safe for concurrent use.
 type Finder struct {
-	Resolver *net.Resolver // nil: as the system does. Immutable
+	Resolver *resolve.Resolver // immutable
 
 	mu    sync.Mutex
 	known map[string][]pool.BackendConfig // guarded by mu: what was found last, by name
@@ -31,10 +32,11 @@ func Sets(cfg *proxy.Config) bool {
 }
 
 // Expand gives cfg with backends in the place of sets. A name that is not found stands for what was found last; before it ever
-// was, for one backend that is down, since nobody knows its address. missing are those names.
-func (f *Finder) Expand(ctx context.Context, cfg proxy.Config) (expanded proxy.Config, missing []string) {
+// was, for one backend that is down, since nobody knows its address. missing are those names. The others hold for so long.
+func (f *Finder) Expand(ctx context.Context, cfg proxy.Config) (expanded proxy.Config, missing []string, holds time.Duration) {
+	holds = resolve.Untold
 	if !Sets(&cfg) {
-		return cfg, nil
+		return cfg, nil, holds
 	}
 	cfg.Pools = slices.Clone(cfg.Pools)
 	for i := range cfg.Pools {
@@ -45,10 +47,11 @@ func (f *Finder) Expand(ctx context.Context, cfg proxy.Config) (expanded proxy.C
 				list = append(list, b)
 				continue
 			}
-			found, ok := f.find(ctx, b.Address)
+			found, ok, lives := f.find(ctx, b.Address)
 			if !ok {
 				missing = append(missing, b.Address)
 			}
+			holds = min(holds, lives)
 			for _, b := range found {
 				if !slices.ContainsFunc(list, func(o pool.BackendConfig) bool { return o.Network == b.Network && o.Address == b.Address }) {
 					list = append(list, b)
@@ -57,19 +60,19 @@ func (f *Finder) Expand(ctx context.Context, cfg proxy.Config) (expanded proxy.C
 		}
 		p.Backends = list
 	}
-	return cfg, missing
+	return cfg, missing, holds
 }
 
 // find looks one name up. Not ok: what it gives is from before.
-func (f *Finder) find(ctx context.Context, name string) (list []pool.BackendConfig, ok bool) {
-	_, records, err := cmp.Or(f.Resolver, net.DefaultResolver).LookupSRV(ctx, "", "", name)
+func (f *Finder) find(ctx context.Context, name string) (list []pool.BackendConfig, ok bool, holds time.Duration) {
+	records, holds, err := f.Resolver.Services(ctx, name)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if err != nil || len(records) == 0 {
 		if last := f.known[name]; last != nil {
-			return last, false
+			return last, false, holds
 		}
-		return []pool.BackendConfig{{Network: "tcp", Address: net.JoinHostPort(name, "11211"), Weight: 1}}, false
+		return []pool.BackendConfig{{Network: "tcp", Address: net.JoinHostPort(name, "11211"), Weight: 1}}, false, holds
 	}
 	for _, r := range records {
 		address := net.JoinHostPort(strings.TrimSuffix(r.Target, "."), strconv.Itoa(int(r.Port)))
@@ -81,7 +84,7 @@ func (f *Finder) find(ctx context.Context, name string) (list []pool.BackendConf
 		f.known = make(map[string][]pool.BackendConfig)
 	}
 	f.known[name] = list
-	return list, true
+	return list, true, holds
 }
 
 // Same says whether two configurations that came from the same one have the same backends.

@@ -4,6 +4,7 @@ package dnstest
 import (
 	"bytes"
 	"encoding/binary"
+	"io"
 	"net"
 	"net/netip"
 	"strings"
@@ -11,9 +12,10 @@ import (
 	"testing"
 )
 
-// A Server answers queries over UDP.
+// A Server answers queries over UDP, and over TCP whoever was told to ask there.
 type Server struct {
-	conn net.PacketConn
+	conn     net.PacketConn
+	listener net.Listener // for TCP, at the same port
 
 	mu    sync.Mutex
 	hosts map[string][]netip.Addr // guarded by mu: by name, with a dot at its end
@@ -21,12 +23,14 @@ type Server struct {
 	asked map[string]int          // guarded by mu
 	mute  bool                    // guarded by mu
 	late  []query                 // guarded by mu: what came while it was mute
+	ttl   uint32                  // guarded by mu: of all records, seconds
+	short bool                    // guarded by mu: answers over UDP are truncated
 }
 
 // A query is one that is not answered yet.
 type query struct {
 	text []byte
-	from net.Addr
+	from net.Addr // nil: over TCP
 }
 
 // A Target is one SRV record.
@@ -39,21 +43,55 @@ type Target struct {
 // Start runs a server until the test ends. It knows nothing yet.
 func Start(t testing.TB) *Server {
 	t.Helper()
-	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := &Server{conn: conn, hosts: make(map[string][]netip.Addr), sets: make(map[string][]Target), asked: make(map[string]int)}
-	done := make(chan struct{})
-	go func() { // ends when the conn is closed; the test's end waits for it
-		defer close(done)
-		s.serve()
-	}()
+	s := &Server{hosts: make(map[string][]netip.Addr), sets: make(map[string][]Target), asked: make(map[string]int), ttl: 1}
+	s.listen(t)
+	var serving sync.WaitGroup
+	serving.Go(s.serve) // ends when the conn is closed; the test's end waits for it
+	serving.Go(func() { // ends when the listener is closed, likewise
+		for {
+			conn, err := s.listener.Accept()
+			if err != nil {
+				return
+			}
+			s.serveStream(conn)
+		}
+	})
 	t.Cleanup(func() {
-		conn.Close()
-		<-done
+		s.conn.Close()
+		s.listener.Close()
+		serving.Wait()
 	})
 	return s
+}
+
+// listen finds a port that is free for both.
+func (s *Server) listen(t testing.TB) {
+	t.Helper()
+	for range 100 {
+		var err error
+		if s.conn, err = net.ListenPacket("udp", "127.0.0.1:0"); err != nil {
+			t.Fatal(err)
+		}
+		if s.listener, err = net.Listen("tcp", s.conn.LocalAddr().String()); err == nil {
+			return
+		}
+		s.conn.Close()
+	}
+	t.Fatal("no port is free for UDP and TCP")
+}
+
+// SetTTL says for how many seconds records hold; 1 to begin with.
+func (s *Server) SetTTL(seconds uint32) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ttl = seconds
+}
+
+// SetTruncating has it answer over UDP that the answer is too long for that.
+func (s *Server) SetTruncating(truncating bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.short = truncating
 }
 
 // Addr is the server's "host:port".
@@ -113,6 +151,22 @@ func (s *Server) serve() {
 	}
 }
 
+// serveStream answers one query of a conn.
+func (s *Server) serveStream(conn net.Conn) {
+	defer conn.Close()
+	var length [2]byte
+	if _, err := io.ReadFull(conn, length[:]); err != nil {
+		return
+	}
+	text := make([]byte, binary.BigEndian.Uint16(length[:]))
+	if _, err := io.ReadFull(conn, text); err != nil {
+		return
+	}
+	if answer := s.answer(query{text: text}); answer != nil {
+		_, _ = conn.Write(append(binary.BigEndian.AppendUint16(nil, uint16(len(answer))), answer...))
+	}
+}
+
 func (s *Server) reply(q query) {
 	if answer := s.answer(q); answer != nil {
 		_, _ = s.conn.WriteTo(answer, q.from)
@@ -168,8 +222,13 @@ func (s *Server) answer(q query) []byte {
 	if len(s.hosts[name]) == 0 && len(s.sets[name]) == 0 {
 		code = 3 // there is no such name
 	}
+	flags := 0x8580 | code
+	if s.short && q.from != nil {
+		flags |= 0x0200
+		records = nil
+	}
 	out := append([]byte(nil), query[:2]...)
-	out = binary.BigEndian.AppendUint16(out, 0x8580|code)
+	out = binary.BigEndian.AppendUint16(out, flags)
 	for _, n := range []int{1, len(records), 0, 0} {
 		out = binary.BigEndian.AppendUint16(out, uint16(n))
 	}
@@ -177,7 +236,7 @@ func (s *Server) answer(q query) []byte {
 	for _, rec := range records {
 		out = append(out, 0xc0, header) // the question's name
 		out = binary.BigEndian.AppendUint16(out, kind)
-		out = append(out, 0, 1, 0, 0, 0, 1) // class IN, for a second
+		out = binary.BigEndian.AppendUint32(append(out, 0, 1), s.ttl) // class IN
 		out = binary.BigEndian.AppendUint16(out, uint16(len(rec)))
 		out = append(out, rec...)
 	}

@@ -32,6 +32,7 @@ func TestBackendByName(t *testing.T) {
 		}},
 		DNSServer: dns.Addr(), DNSInterval: 100 * time.Millisecond,
 	})
+	dns.SetTTL(3600) // longer than the interval
 	conn := s.dial(t)
 	conn.ask(t, "set k 0 0 3\r\none\r\n", "NOT_STORED\r\n")
 	// again asks until the answer is what it should be.
