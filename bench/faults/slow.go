@@ -19,7 +19,7 @@ const (
 	slowLimit   = 64 << 20  // bytes: what the proxy may hold of values and answers
 	slowEach    = 64 << 10  // bytes of the process beside that, for each slow client
 
-	// slowAsked is how often each asks for a whole value: the kernel takes more than one into its own buffers (tcp_wmem).
+	// slowAsked is how often each asks for a whole value: more than one, so that there is always another to wait for.
 	slowAsked = 4
 )
 

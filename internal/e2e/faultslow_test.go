@@ -17,9 +17,10 @@ const (
 	slowValue     = 1_000_000 // bytes
 	slowAssembly  = 64 << 20  // the proxy's budget for them, if they are split, and its limit if they are not
 	slowAllowance = 64 << 20  // what the process may take beside it: its garbage, and 64 KiB a client
+	slowUnread    = 256 << 10 // what the kernel may be given for each: it has little room for clients that do not read, which all conns of the machine share
 )
 
-// slowAsked is how often each asks for a whole value: the kernel takes more than one into its own buffers (tcp_wmem).
+// slowAsked is how often each asks for a whole value: more than one, so that there is always another to wait for.
 const slowAsked = 4
 
 // arrivalTime is for how long others ask while the slow clients come.
@@ -67,8 +68,12 @@ mode = "off"
 		}
 		var beside sync.WaitGroup
 		beside.Go(func() { arrival.run(8, arrivalTime) }) // ends by itself; waited for below
+		sent := r.sum(r.figures(), "mcproxy_client_sent_bytes_total")
 		slow = newSlowCrowd(t, r.endpoint, ask)
 		r.awaitRest(t)
+		if sent = r.sum(r.figures(), "mcproxy_client_sent_bytes_total") - sent; sent > slowCount*slowUnread {
+			t.Errorf("the kernel was given %.0f bytes for each client, more than %d", sent/slowCount, slowUnread)
+		}
 		if !split { // a busy machine pauses before that
 			until(t, "somebody is told that there is no room", func() bool { return r.sum(r.figures(), "mcproxy_client_overloaded_total", `limit="answers"`) > 0 })
 		}
