@@ -20,8 +20,8 @@ DURATION ?= 5m# of each variant of the long chaos run, at least
 READS ?= 100000000# that the long chaos run checks at least
 VARIANT ?=# of the long chaos run, a regular expression, such as copies; all without it
 SEED ?= 0# of the long chaos run; 0 is any
-FAULTFLAGS ?= -fault-time=5m -fault-pairs=10 -fault-window=5s -slow-seconds=10 -visits=1000000 -streams=1000000# of the long run of faults
-FAULTS ?=# which of them: /link, /streams, /visits, /isolation, /slow, /namespaces; all without it
+FAULTFLAGS ?= -fault-time=6m -fault-margin=100ms -fault-pairs=5 -fault-window=4s -slow-seconds=10 -visits=1000000 -streams=1000000# of the long run of faults
+FAULTS ?=# which of them: /link, /servers, /streams, /visits, /isolation, /slow, /namespaces; all without it
 HOTKEYFLAGS ?=# of the measurement of hot keys, such as --lines a,e --runs 2; --help lists them
 METRICSFLAGS ?=# of the measurement of what counting costs, such as --pairs 3 --seconds 1; --help lists them
 UPGRADES ?= 100# of the long run of upgrades
@@ -96,7 +96,7 @@ soak-chaos-mutants: ## Break one rule of the copies of hot keys after the other,
 	@scripts/install-packages memcached
 	$(GO) test ./internal/chaos -run '^TestChaosFindsMutants$$' -timeout 0 -v -mutants -seed=$(strip $(SEED))
 
-soak-faults: ## Break links, networks and backends, send a million random streams, have a million clients come and go; FAULTS=/visits is a choice
+soak-faults: ## Break links, networks and backends, send a million random streams, have a million clients come and go, over twenty minutes; FAULTS=/visits is a choice
 	@scripts/install-packages memcached iproute2
 	$(GO) test ./internal/e2e -run '^TestFaults$$$(strip $(FAULTS))' -timeout 0 -v $(FAULTFLAGS)
 
@@ -113,7 +113,7 @@ tutorial: ## Tell the story of docs/tutorial-skew.md for 4 minutes, and write wh
 	$(GO) test ./cmd/mcproxy -run '^TestTutorial$$' -tell-tutorial 80s -v
 
 install-test-deps: ## Install what the tests need (as root or with sudo; nothing to do when all is there)
-	@scripts/install-packages memcached nutcracker python3-memcache python3-pymemcache python3-pylibmc python3-dogpile.cache libmemcached-tools strace gcc prometheus iproute2 chromium tmux
+	@scripts/install-packages memcached nutcracker python3-memcache python3-pymemcache python3-pylibmc python3-dogpile.cache libmemcached-tools strace gcc prometheus iproute2 chromium tmux systemd
 
 clean: ## Remove what make built
 	rm -rf bin

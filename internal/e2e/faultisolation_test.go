@@ -191,7 +191,7 @@ func oneOfEight(t *testing.T, binary string) {
 			}
 		}
 	})
-	before := r.figures()
+	before, start := r.figures(), time.Now()
 	well.compare(t, 16, servers[7].Pause, func() {
 		servers[7].Resume()
 		r.awaitUp(t, "b7")
@@ -209,6 +209,8 @@ func oneOfEight(t *testing.T, binary string) {
 		sum := func(name string) float64 { return r.sum(after, name, label) - r.sum(before, name, label) }
 		failures := sum("mcproxy_backend_call_failures_total")
 		switch {
+		case i < 7 && failures+sum("mcproxy_backend_call_timeouts_total") > 0 && lag.longest(start) > isolationTimeout/2:
+			t.Logf("%s: %v calls failed; this machine kept others waiting for %v at a time, too", label, failures, lag.longest(start))
 		case i < 7 && failures+sum("mcproxy_backend_call_timeouts_total") > 0:
 			t.Errorf("%s: %v calls failed", label, failures)
 		case i == 7 && failures == 0:

@@ -69,7 +69,7 @@ stall_timeout = "700ms"
 			break
 		}
 	}
-	r.flat(before)
+	r.flat(t, before)
 }
 
 // breakLink breaks the link for so long, and gives the time from its return to the backend's.

@@ -12,9 +12,9 @@ import (
 
 const (
 	ownKeys   = 16                                    // of each kind, of each owner
-	ownWithin = failingTimeout + 100*time.Millisecond // told, and not judged: a hungry machine takes longer
+	ownWithin = failingTimeout + 100*time.Millisecond // told, and judged where nothing else runs: a hungry machine takes longer
 
-	// ownLimit is judged: four deadlines, and less than the time for which a link says nothing. Who waits without a deadline waits longer.
+	// ownLimit is judged elsewhere: four deadlines, and less than the time for which a link says nothing. Who waits without a deadline waits longer.
 	ownLimit     = 4 * failingTimeout
 	longOwnValue = 20_000 // bytes
 )
@@ -108,8 +108,12 @@ func (o *owner) batch() error {
 	if took > ownWithin {
 		o.over++
 	}
-	if took > ownLimit && !o.noneBroken {
-		o.add("%s: %d answers took %v, the machine's delays taken off, more than %v", o.name, len(steps), took, ownLimit)
+	limit := ownLimit
+	if *marginFlag < failingMargin {
+		limit = failingTimeout + *marginFlag
+	}
+	if took > limit && !o.noneBroken {
+		o.add("%s: %d answers took %v, the machine's delays taken off, more than %v", o.name, len(steps), took, limit)
 	}
 	return nil
 }

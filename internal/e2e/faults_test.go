@@ -11,7 +11,8 @@ import (
 )
 
 var (
-	faultTimeFlag  = flag.Duration("fault-time", 3*time.Second, "of TestFaults: how long the link to a backend is broken in one way after another")
+	faultTimeFlag  = flag.Duration("fault-time", 3*time.Second, "of TestFaults: how long the link to a backend is broken in one way after another, and how long servers are")
+	marginFlag     = flag.Duration("fault-margin", failingMargin, "of TestFaults: how long after its deadline an answer may come; a tenth of a second where nothing else runs")
 	pairsFlag      = flag.Int("fault-pairs", 1, "of TestFaults: how often loads with and without a fault are compared")
 	windowFlag     = flag.Duration("fault-window", 1500*time.Millisecond, "of TestFaults: how long each of those loads lasts")
 	rateFlag       = flag.Int("fault-rate", 1000, "of TestFaults: requests a second of each of those loads")
@@ -28,11 +29,13 @@ func TestFaults(t *testing.T) {
 		return
 	}
 	binary := buildProgram(t)
+	lag.watch(t)
 	for _, proof := range []struct {
 		name string
 		run  func(*testing.T, string)
 	}{
 		{"link", faultyLink},
+		{"servers", failingServers},
 		{"streams", randomStreams},
 		{"visits", manyVisits},
 		{"isolation", oneOfEight},
@@ -62,6 +65,7 @@ func (h holdings) String() string {
 // fewer.
 func (r *running) counts() (h holdings) {
 	r.t.Helper()
+	r.figures() // who is often asked for that page has memory of its own
 	h.stacks = r.get("/debug/pprof/goroutine?debug=1")
 	if _, err := fmt.Sscanf(string(h.stacks), "goroutine profile: total %d", &h.goroutines); err != nil {
 		r.t.Fatalf("%.100q: %v", h.stacks, err)
@@ -98,11 +102,11 @@ const flatMemory = 12 << 20
 const spareConns = 4
 
 // flat checks that the process holds no more than before.
-func (r *running) flat(before holdings) {
-	r.t.Helper()
+func (r *running) flat(t *testing.T, before holdings) {
+	t.Helper()
 	after := r.holds()
-	r.t.Logf("before: %v; after: %v", before, after)
+	t.Logf("before: %v; after: %v", before, after)
 	if after.descriptors > before.descriptors+spareConns || after.goroutines > before.goroutines || after.memory > before.memory+flatMemory {
-		r.t.Errorf("the process holds %v; before it held %v; its goroutines:\n%s", after, before, after.stacks)
+		t.Errorf("the process holds %v; before it held %v; its goroutines:\n%s", after, before, after.stacks)
 	}
 }

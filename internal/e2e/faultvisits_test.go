@@ -28,7 +28,7 @@ func manyVisits(t *testing.T, binary string) {
 	start := time.Now()
 	visit(t, r.endpoint, seed+1, *visitsFlag)
 	took := time.Since(start)
-	r.flat(before)
+	r.flat(t, before)
 	f := r.figures()
 	if n := r.sum(f, "mcproxy_client_conns_accepted_total") - accepted; n < float64(*visitsFlag) {
 		t.Errorf("%v clients were accepted, of %d", n, *visitsFlag)
