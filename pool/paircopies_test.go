@@ -462,7 +462,7 @@ var copyMutants = map[string]struct {
 	"no look at the time before the acknowledgement": {breakage{copies: copies.TrustsOld}, 812},
 	"no look at the time before a read":              {breakage{copies: copies.ReadsOld}, 661},
 	"reads copies after a failed write":              {breakage{copies: copies.ForgetsFailed}, 364},
-	"no Prep":                                        {breakage{replica: replica.SkipsPrep}, 2},
+	"no Prep":                                        {breakage{replica: replica.SkipsPrep}, 3},
 	"no Drain":                                       {breakage{replica: replica.SkipsDrain}, 12},
 	"no Recov":                                       {breakage{replica: replica.SkipsRecov}, 72},
 	"no clean":                                       {breakage{replica: replica.SkipsClean}, 2},

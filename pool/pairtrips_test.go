@@ -2,6 +2,7 @@ package pool_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -185,6 +186,30 @@ func TestHotWriteTrips(t *testing.T) {
 			}
 			check("a read of the home", "mg a v\r\n", "VA 1\r\n4\r\n", 1)
 		})
+	}
+}
+
+// TestDeadLock has one writer die in the midst of its write. While others go on, its lock keeps copies from being read, but no longer than a
+// lock's lifetime.
+func TestDeadLock(t *testing.T) {
+	w := newTrips(t, copies.Strict)
+	w.net.Run(5 * time.Second)
+	w.ask("set a 0 0 1\r\n5\r\n", "STORED\r\n")
+	w.activate()
+	w.hosts("ms " + w.name + " 13\r\n\xb7mcr\x04thedead1\r\n")
+	began, locked := w.net.Now(), true
+	for range 300 {
+		w.ask("set a 0 0 1\r\n5\r\n", "STORED\r\n")
+		still := w.places(func(value string) bool { return strings.Contains(value, "thedead1") })
+		age, lifetime := time.Duration(w.net.Now()-began), replica.LockTTL*time.Second
+		if !still && age < lifetime || still && (!locked || age > lifetime+time.Second) {
+			t.Fatalf("after %v its lock stands: %v", age, still)
+		}
+		locked = still
+		w.net.Run(100 * time.Millisecond)
+	}
+	if w.fill(); w.phaseOf(w.key, w.home) != replica.Active {
+		t.Error("the key has no copies any more")
 	}
 }
 

@@ -131,14 +131,4 @@ func (l locks) has(id uint64) bool {
 	return false
 }
 
-// without appends all records but those of one write.
-func (l locks) without(dst []byte, id uint64) []byte {
-	for ; len(l) > 0; l = l[recordLen:] {
-		if l.first() != id {
-			dst = append(dst, l[:recordLen]...)
-		}
-	}
-	return dst
-}
-
 func (l locks) len() int { return len(l) / recordLen }

@@ -68,8 +68,8 @@
 //
 // That holds as long as the home applies a write before what its proxy knew when it began is T old (three quarters of T when polls keep
 // pace), and no lock is lost to an eviction, a restart of its host, or its lifetime of 20 s. A write that has died leaves its
-// record, and as long as others come it does not expire. So a key whose copies' places have more than MaxLocks records is demoted, after
-// which nobody locks.
+// record, and as long as others come it does not expire; who has seen it for a lock's lifetime takes it out with its own (Roll). A key whose
+// copies' places have more than MaxLocks records all the same is demoted, after which nobody locks.
 //
 // # Rings
 //

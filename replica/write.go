@@ -40,6 +40,7 @@ type Write struct {
 	asked   bool   // the guard, after the home's answer: view is what it said then
 	holds   []hold // by host; nil: nothing was locked
 	crowded bool   // a host has more locks than there should be
+	roll    *Roll  // nil: every lock is thought to be a living write's
 	tries   int    // hosts that changed between two requests
 	done    Outcome
 	ended   Outcome // what done will be when the locks are released
@@ -128,6 +129,9 @@ func (w *Write) StartClean(r *Rules, t Target, copies int) {
 	}
 }
 
+// Know has the write know the locks of writes that have died, which it takes out with its own. Call it after a Start.
+func (w *Write) Know(r *Roll) { w.roll = r }
+
 // Next gives the next request to send, if there is one.
 func (w *Write) Next() (Ask, bool) { return w.script.Next() }
 
@@ -166,7 +170,7 @@ func (w *Write) Answer(a *Ask, ans *Answer, now int64) {
 	w.script.open--
 	switch w.script.stage {
 	case locking:
-		w.lock(a, ans)
+		w.lock(a, ans, now)
 	case writing:
 		w.written(ans, now)
 		return
@@ -181,7 +185,7 @@ func (w *Write) Answer(a *Ask, ans *Answer, now int64) {
 		w.settle(now)
 		return
 	case clearing, releasing, cleaning:
-		w.release(a, ans)
+		w.release(a, ans, now)
 	}
 	if !w.script.waits() {
 		w.step(now)

@@ -31,6 +31,7 @@ type Replicator struct {
 	copyFlags []byte // what a copy is asked for
 	homeFlags []byte // what the home is asked for by who has a lease
 	load      load
+	roll      replica.Roll
 }
 
 // Use is what a Replicator is given.
@@ -289,6 +290,7 @@ type trip struct {
 
 // carry sends what a machine asks for until it has ended.
 func (r *Replicator) carry(o *steps.Op, t *trip) replica.Outcome {
+	t.write.Know(&r.roll)
 	for t.write.Outcome() == replica.Pending {
 		var asked []*asking
 		for a, ok := t.write.Next(); ok; a, ok = t.write.Next() {
