@@ -231,17 +231,24 @@ func (c *conn) consume(data []byte) (used int) {
 	return used
 }
 
-// fits says whether a parsed unit can be an answer to call: not before the whole request was sent, and of the key that
-// was asked for.
+// fits says whether a parsed unit can be an answer to call: to its verb, not before the whole request was sent, and of the key
+// that was asked for.
 func (c *conn) fits(call *Call, r *protocol.Response) bool {
-	if call.end > c.base+uint64(c.sent) {
+	if call.end > c.base+uint64(c.sent) || !call.verb.Fits(r.Status) {
 		return false
 	}
 	if call.keyLen > 0 && r.Status == protocol.StatusHit {
 		end := int(call.end-c.base) - 2
 		return bytes.Equal(r.Key, c.out[end-int(call.keyLen):end])
 	}
-	return true
+	return call.shape != protocol.ShapeMeta || !r.Torn() || c.mayEcho(call)
+}
+
+// mayEcho says whether the answer to a meta request may have a carriage return in it: of an opaque, or of a key.
+func (c *conn) mayEcho(call *Call) bool {
+	req := &c.p.request
+	n, err := protocol.ParseRequest(c.request(call), req)
+	return err == nil && n > 0 && (req.Base64 || bytes.IndexByte(req.RawKey, '\r') >= 0 || bytes.IndexByte(req.MetaFlags, '\r') >= 0)
 }
 
 func (c *conn) deliver(call *Call, r *protocol.Response, unit []byte) bool {

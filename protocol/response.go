@@ -120,11 +120,21 @@ func ParseResponse(buf []byte, shape Shape, resp *Response) (n int, err error) {
 	if resp.Status == StatusInvalid {
 		resp.Status = errorStatus(line)
 	}
-	if resp.Status == StatusInvalid {
+	if resp.Status == StatusInvalid || ownText(resp.Status, line) && bytes.IndexByte(line, '\r') >= 0 {
 		return 0, ErrBadResponse
 	}
 	return i + 1, nil
 }
+
+// ownText says whether a line is the backend's own words, and not known to its last byte. Then it has no carriage return in it: if the line
+// end between two answers is damaged, the second must not pass for the end of the first, or each that follows would be taken for the one
+// before it. Lines that echo a client's words can have one (Response.Torn).
+func ownText(s Status, line []byte) bool {
+	return s.IsError() || s == StatusVersion || s == StatusStat && string(line[:4]) == "STAT"
+}
+
+// Torn says whether the line of a meta answer has a carriage return in it. It is the request's, or two answers are taken for one.
+func (r *Response) Torn() bool { return bytes.IndexByte(r.Line, '\r') >= 0 }
 
 // parseValue parses a VALUE whose header line is buf[:head].
 func parseValue(buf []byte, head int, withEnd bool, resp *Response) (int, error) {

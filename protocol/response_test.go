@@ -207,10 +207,59 @@ func TestParseResponseBroken(t *testing.T) {
 		{protocol.ShapeStats, "VALUE k 0 1\r\n"},
 		{protocol.ShapeStats, "STORED\r\n"},
 		{protocol.ShapeStats, "STAT\r\n"},
+		// The second line end of two answers, the first being damaged.
+		{protocol.ShapeLine, "VERSION 1.6.18\r\x8aSTORED\r\n"},
+		{protocol.ShapeLine, "SERVER_ERROR x\r\x8aSTORED\r\n"},
+		{protocol.ShapeValue, "ERROR\r\x8aEND\r\n"},
+		{protocol.ShapeValue, "CLIENT_ERROR x\r\x8aEND\r\n"},
+		{protocol.ShapeStats, "STAT a b\r\x8aEND\r\n"},
 	} {
 		var resp protocol.Response
 		if n, err := protocol.ParseResponse([]byte(tt.text), tt.shape, &resp); n != 0 || !errors.Is(err, protocol.ErrBadResponse) {
 			t.Errorf("ParseResponse(%.60q, %s) = %d, %v, want 0, %v", tt.text, shapeNames[tt.shape], n, err, protocol.ErrBadResponse)
+		}
+	}
+}
+
+// TestVerbFits has each verb answered by what is another's.
+func TestVerbFits(t *testing.T) {
+	for _, tt := range []struct {
+		verbs    string
+		own, not []protocol.Status
+	}{
+		{"get gets gat gats", []protocol.Status{protocol.StatusHit, protocol.StatusMiss, protocol.StatusEnd}, []protocol.Status{protocol.StatusStored, protocol.StatusNotFound}},
+		{
+			"set add replace append prepend cas",
+			[]protocol.Status{protocol.StatusStored, protocol.StatusNotStored, protocol.StatusExists, protocol.StatusNotFound},
+			[]protocol.Status{protocol.StatusDeleted, protocol.StatusTouched, protocol.StatusNumber, protocol.StatusOK, protocol.StatusVersion},
+		},
+		{"delete", []protocol.Status{protocol.StatusDeleted, protocol.StatusNotFound}, []protocol.Status{protocol.StatusStored, protocol.StatusTouched, protocol.StatusNumber}},
+		{"touch", []protocol.Status{protocol.StatusTouched, protocol.StatusNotFound}, []protocol.Status{protocol.StatusStored, protocol.StatusDeleted}},
+		{"incr decr", []protocol.Status{protocol.StatusNumber, protocol.StatusNotFound}, []protocol.Status{protocol.StatusStored, protocol.StatusDeleted, protocol.StatusOK}},
+		{"mg", []protocol.Status{protocol.StatusHit, protocol.StatusOK, protocol.StatusMiss}, []protocol.Status{protocol.StatusExists, protocol.StatusNotStored}},
+		{"ms md ma", []protocol.Status{protocol.StatusOK, protocol.StatusNotStored, protocol.StatusExists, protocol.StatusNotFound}, []protocol.Status{protocol.StatusMiss}},
+		{"me", []protocol.Status{protocol.StatusOK, protocol.StatusMiss}, []protocol.Status{protocol.StatusHit}},
+		{"mn verbosity flush_all", []protocol.Status{protocol.StatusOK}, []protocol.Status{protocol.StatusHit, protocol.StatusStored, protocol.StatusMiss}},
+		{"version", []protocol.Status{protocol.StatusVersion}, []protocol.Status{protocol.StatusStored, protocol.StatusOK}},
+		{"stats", []protocol.Status{protocol.StatusStat, protocol.StatusEnd, protocol.StatusOK}, []protocol.Status{protocol.StatusStored}},
+	} {
+		for word := range strings.FieldsSeq(tt.verbs) {
+			verb := protocol.Refused
+			for v := protocol.Get; v <= protocol.FlushAll; v++ {
+				if v.String() == word {
+					verb = v
+				}
+			}
+			for _, s := range append(tt.own, protocol.StatusError, protocol.StatusClientError, protocol.StatusServerError) {
+				if !verb.Fits(s) {
+					t.Errorf("%s: status %d does not fit", verb, s)
+				}
+			}
+			for _, s := range append(tt.not, protocol.StatusInvalid) {
+				if verb.Fits(s) {
+					t.Errorf("%s: status %d fits", verb, s)
+				}
+			}
 		}
 	}
 }

@@ -59,6 +59,27 @@ func (v Verb) String() string {
 	return verbNames[v]
 }
 
+// answers are the statuses that answer each verb, a bit each, apart from errors.
+var answers = [numVerbs]uint32{
+	Get: retrieved, Gets: retrieved, Gat: retrieved, Gats: retrieved,
+	Set: stored, Add: stored, Replace: stored, Append: stored, Prepend: stored, CAS: stored,
+	Delete: 1<<StatusDeleted | 1<<StatusNotFound, Touch: 1<<StatusTouched | 1<<StatusNotFound,
+	Incr: 1<<StatusNumber | 1<<StatusNotFound, Decr: 1<<StatusNumber | 1<<StatusNotFound,
+	MetaGet: 1<<StatusHit | 1<<StatusOK | 1<<StatusMiss | 1<<StatusNotFound,
+	MetaSet: changed, MetaDelete: changed, MetaArithmetic: changed | 1<<StatusHit,
+	MetaDebug: 1<<StatusOK | 1<<StatusMiss, MetaNoop: 1 << StatusOK,
+	Version: 1 << StatusVersion, Verbosity: 1 << StatusOK, Stats: 1<<StatusStat | 1<<StatusEnd | 1<<StatusOK, FlushAll: 1 << StatusOK,
+}
+
+const (
+	retrieved = 1<<StatusHit | 1<<StatusMiss | 1<<StatusEnd
+	stored    = 1<<StatusStored | 1<<StatusNotStored | 1<<StatusExists | 1<<StatusNotFound
+	changed   = 1<<StatusOK | 1<<StatusNotStored | 1<<StatusExists | 1<<StatusNotFound
+)
+
+// Fits says whether an answer of that status can be one to the verb. Any verb can be answered with an error.
+func (v Verb) Fits(s Status) bool { return s.IsError() || v < numVerbs && answers[v]>>s&1 != 0 }
+
 // Shape says how the answer to the verb is framed. For the retrievals it is ShapeValue, the answer to one key; a request
 // for several keys is answered in ShapeValues.
 func (v Verb) Shape() Shape {
