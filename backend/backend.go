@@ -40,12 +40,9 @@ type Backend struct {
 	journal *Journal // of the server: another Backend may have the same
 	down    *Error   // what a call gets at once; made once, so that a dead backend costs no garbage
 	held    *Error
+	away    *Error
 	waits   *Error
 	busy    *Error
-
-	// Gate is asked before a backend that was down, and owes nothing any more, is used again; false: it will be asked again soon. It
-	// is for whoever must agree with others about that. The keeper's loop calls it. Set it before Keep; nil: nobody need be asked.
-	Gate func() bool
 
 	// Atomic.
 	options   atomic.Pointer[Options]
@@ -59,6 +56,7 @@ type Backend struct {
 	stats     atomic.Pointer[statlines.Server]
 	release   atomic.Bool               // an operator has said that it may come back
 	transport atomic.Pointer[Transport] // nil: none
+	lease     atomic.Int64              // see SetLease; 0: there is none
 }
 
 // New describes a backend; nothing is connected. network is "tcp" (address "host:port") or "unix" (address a path). A host
@@ -75,6 +73,7 @@ func describe(name, network, address string, notify func(b *Backend, s State, ca
 	}
 	b.down = &Error{Backend: name, Err: ErrDown}
 	b.held = &Error{Backend: name, Err: ErrHeld}
+	b.away = &Error{Backend: name, Err: ErrAway}
 	b.waits = &Error{Backend: name, Err: ErrUnsettled}
 	b.busy = &Error{Backend: name, Err: ErrOverloaded}
 	return b, nil

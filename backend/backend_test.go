@@ -266,24 +266,6 @@ func TestOnReturnHold(t *testing.T) {
 	l.want(l.ask(0, "get other\r\n", moment), "VALUE other 0 1\r\nx\r\nEND")
 }
 
-// TestGate has somebody else say when a backend may be used again.
-func TestGate(t *testing.T) {
-	l := newLab(t, backend.Options{})
-	open, asked := false, 0
-	l.b.Gate = func() bool {
-		asked++
-		return open
-	}
-	l.outage()
-	l.want(l.b.State().String(), "down")
-	if asked < 2 {
-		t.Errorf("asked %d times", asked)
-	}
-	open = true
-	l.net.Run(100 * time.Millisecond)
-	l.want(l.b.State().String(), "up")
-}
-
 // TestFlappingIsDamped has a server fail again and again, and wants it to be left alone longer and longer.
 func TestFlappingIsDamped(t *testing.T) {
 	l := newLab(t, backend.Options{Damping: 3 * time.Second})

@@ -10,7 +10,7 @@ import (
 // A backend that was down and answers probes again has missed writes. What must be done before it is used is here:
 //
 //	probes answered, for as long as its flapping asks for ─► OnReturnHold, or the journal overflowed: held, until Release
-//	                     ─► OnReturnFlush: flush_all ─► the journal's deletes ─► Backend.Gate ─► up
+//	                     ─► OnReturnFlush: flush_all ─► the journal's deletes ─► up
 //
 // Writes go on being missed meanwhile, so the journal need not be empty in the end: what it owed when the backend had proved itself
 // must be paid, and what came later keeps its keys blocked, one by one.
@@ -69,9 +69,6 @@ func (k *keeper) comeBack(now int64) (next int64) {
 	}
 	if k.old > 0 || slices.ContainsFunc(k.debts, func(d *debt) bool { return d.due <= now && d.taken <= k.provedAt }) {
 		return 0 // an answer will bring the keeper back, or pay says when
-	}
-	if k.b.Gate != nil && !k.b.Gate() {
-		return now + int64(k.b.Options().ProbeInterval)
 	}
 	k.proved, k.out, k.flush = false, false, flush{}
 	k.wait = 0

@@ -146,7 +146,9 @@ func (c *conn) read() {
 			return
 		}
 		c.p.Figures.received(n)
-		c.p.Backend.alive()
+		if !c.p.aloof {
+			c.p.Backend.alive()
+		}
 		data := room[:begun+n]
 		used := 0
 		if len(data) >= c.need {
@@ -216,6 +218,13 @@ func (c *conn) consume(data []byte) (used int) {
 		}
 		unit := data[used : used+n]
 		used += n
+		if c.p.leaseEnded() && call.Owner != nil && !call.internal {
+			c.abandon(0, &Error{Backend: c.p.Backend.Name, Sent: true, Err: ErrAway})
+			if c.state == connClosed {
+				return used
+			}
+			call = c.calls.at(0)
+		}
 		end := call.end
 		if r.Last {
 			c.calls.pop() // before its owner hears, who may use the call again
@@ -317,7 +326,9 @@ func (c *conn) expire(now int64) (next int64) {
 		if c.stalled == 0 {
 			c.stalled = now
 		}
-		c.p.Backend.failure(ErrTimeout)
+		if !c.p.aloof {
+			c.p.Backend.failure(ErrTimeout)
+		}
 	}
 	return next
 }

@@ -4,8 +4,9 @@ import "errors"
 
 // Why a call got no answer.
 var (
-	ErrDown       = errors.New("down")                  // fails fast until a probe succeeds
-	ErrHeld       = errors.New("held for the operator") // its journal overflowed, or it is to be held when it returns
+	ErrDown       = errors.New("down")                               // fails fast until a probe succeeds
+	ErrAway       = errors.New("not agreed upon by the proxies yet") // see SetLease
+	ErrHeld       = errors.New("held for the operator")              // its journal overflowed, or it is to be held when it returns
 	ErrMoved      = errors.New("its name has another address now")
 	ErrUnresolved = errors.New("its name is not known")
 	ErrReturned   = errors.New("back after an outage")    // why it is held, with OnReturnHold

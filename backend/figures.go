@@ -85,11 +85,12 @@ const (
 	failedHeld
 	failedUnsettled
 	failedShutdown
+	failedAway
 	numFailures
 )
 
 func (k failure) String() string {
-	return [...]string{"closed", "connect", "timeout", "protocol", "overloaded", "down", "held", "unsettled", "shutdown"}[k]
+	return [...]string{"closed", "connect", "timeout", "protocol", "overloaded", "down", "held", "unsettled", "shutdown", "away"}[k]
 }
 
 // failed counts a call that failed.
@@ -112,6 +113,8 @@ func (f *Figures) failed(why *Error) {
 		kind = failedUnsettled
 	case why.Err == ErrShutdown:
 		kind = failedShutdown
+	case why.Err == ErrAway:
+		kind = failedAway
 	}
 	f.errors[kind]++
 }

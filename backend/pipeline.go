@@ -25,7 +25,10 @@ type Pipeline struct {
 	request  protocol.Request  // scratch for requests that failed
 	slow     []SlowCall
 	free     []*Call // for internal calls, and for places in a stream that nobody waits for any more
-	private  bool    // the keeper's own: its calls are not admitted, and a probe tells whether the backend is up
+	private  bool    // of the process's own calls: they are not admitted, and there is no greeting
+	aloof    bool    // what becomes of its calls says nothing of the backend's state
+	turn     int64   // the turn, by Loop.Now, in which elapsed was read
+	elapsed  int64   // Kernel.Elapsed
 	owners   int     // besides the first: Close is theirs too
 	closed   bool
 }
@@ -74,7 +77,7 @@ func (p *Pipeline) SendBy(c *Call, req *protocol.Request, affinity uint32, deadl
 func (p *Pipeline) SendOn(id uint64, c *Call, req *protocol.Request, deadline int64) *Error {
 	c.Care = Once
 	for _, cn := range p.conns {
-		if cn != nil && cn.id == id && p.Backend.State() == StateUp && cn.calls.n < p.Backend.Options().MaxPending {
+		if cn != nil && cn.id == id && p.Backend.State() == StateUp && !p.leaseEnded() && cn.calls.n < p.Backend.Options().MaxPending {
 			p.sendOn(cn, c, req, 0, deadline)
 			return nil
 		}
@@ -155,6 +158,8 @@ func (p *Pipeline) admit(write bool, key []byte, affinity uint32) (*conn, *Error
 		why = b.down
 	case s == StateHeld:
 		why = b.held
+	case p.leaseEnded():
+		why = b.away
 	default:
 		cn, err := p.conn(affinity)
 		if err == nil {
@@ -236,7 +241,9 @@ func (p *Pipeline) open(i int) (*conn, *Error) {
 
 func (p *Pipeline) noConn(cause error) *Error {
 	p.Figures.ConnectErrors++
-	p.Backend.failure(cause)
+	if !p.aloof {
+		p.Backend.failure(cause)
+	}
 	return &Error{Backend: p.Backend.Name, Err: cause, connect: true}
 }
 
@@ -325,7 +332,7 @@ func (p *Pipeline) resend(call *Call, req []byte) bool {
 	if n, err := protocol.ParseRequest(req, &p.request); err != nil || n == 0 {
 		return false
 	}
-	if p.Backend.State() != StateUp || p.unsettled(&p.request) {
+	if p.Backend.State() != StateUp || p.leaseEnded() || p.unsettled(&p.request) {
 		return false
 	}
 	cn, err := p.conn(call.affinity)

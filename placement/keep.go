@@ -6,6 +6,7 @@ import (
 
 	"mcproxy/backend"
 	"mcproxy/internal/epoll"
+	"mcproxy/placement/quarantine"
 )
 
 const (
@@ -24,7 +25,24 @@ type batch struct {
 func (t *Table) Keep(loop *epoll.Loop) {
 	t.alarm = loop.NewAlarm(t)
 	t.keeping.Store(loop)
-	t.look()
+	if t.onDown == OnDownFail {
+		for _, b := range t.backends {
+			b.SetLease(backend.NoLease)
+		}
+		return
+	}
+	for i := range t.backends {
+		g := t.newGate(i)
+		if t.former != nil {
+			g.succeed(t.former)
+		}
+		t.gates = append(t.gates, g)
+	}
+	t.former = nil
+	for _, g := range t.gates {
+		g.keep(loop)
+	}
+	t.wake(1)
 }
 
 // Retire ends the table's work: nobody places keys by it any more, but for requests that are under way. What was written elsewhere goes into
@@ -48,6 +66,9 @@ func (t *Table) Retire() {
 
 func (t *Table) retire(now int64) {
 	t.retired = true
+	for _, g := range t.gates {
+		g.close()
+	}
 	t.view.Store(t.newView(make([]bool, len(t.backends)))) // none is out, and writes under way will see that it is another view
 	for i := range t.backends {
 		t.gather(i)
@@ -59,6 +80,7 @@ func (t *Table) retire(now int64) {
 				b.Overflow()
 			}
 			b.Unstray(key)
+			t.lies(m.home, m.node, key)
 		}
 	}
 	t.moving = nil
@@ -90,8 +112,8 @@ func (t *Table) look() {
 	copy(out, t.Out())
 	n := 0
 	var back []int
-	for i, b := range t.backends {
-		up := b.State() == backend.StateUp
+	for i := range t.backends {
+		up := t.gates[i].serves()
 		switch {
 		case up:
 			t.waits[i] = 0
@@ -124,6 +146,7 @@ func (t *Table) look() {
 	} else {
 		t.view.Store(t.newView(out))
 	}
+	t.holdAway()
 	for _, i := range back {
 		t.gather(i)
 	}
@@ -165,17 +188,41 @@ func (t *Table) gather(home int) {
 		}
 		return a.node - b.node
 	})
-	t.alarm.Set(1) // at the end of this turn, or of the next
+	t.wake(1) // at the end of this turn, or of the next
 }
 
-// Expire notes strays in the journals of the backends where they lie, some in each turn.
+// wake has Expire called at a Loop time.
+func (t *Table) wake(at int64) {
+	if at != 0 {
+		t.alarm.Set(at)
+	}
+}
+
+// Expire does what is due.
 func (t *Table) Expire(now int64) (next int64) {
+	if t.retired {
+		return 0
+	}
+	for _, g := range t.gates {
+		if at := g.turn(now); at != 0 && (next == 0 || at < next) {
+			next = at
+		}
+	}
+	if at := t.deliver(now); at != 0 && (next == 0 || at < next) {
+		next = at
+	}
+	return next
+}
+
+// deliver notes strays in the journals of the backends where they lie, some in each turn.
+func (t *Table) deliver(now int64) (next int64) {
 	left := gatherPerTurn
 	for i := range t.moving {
 		m := &t.moving[i]
 		b := t.Backend(m.node)
 		for len(m.keys) > 0 && left > 0 && b.Regret([]byte(m.keys[0]), now, gatherShare) {
 			b.Unstray(m.keys[0])
+			t.lies(m.home, m.node, m.keys[0])
 			m.keys = m.keys[1:]
 			left--
 		}
@@ -202,3 +249,14 @@ func (t *Table) Figures() (moves uint64, strays []int, out []bool) {
 	}
 	return t.moves.Load(), strays, t.Out()
 }
+
+// Standing says where the keys of a backend are looked for, as all proxies have agreed; Alone where they need not.
+func (t *Table) Standing(node int) quarantine.Standing {
+	if t.onDown == OnDownFail {
+		return quarantine.Alone
+	}
+	return quarantine.Standing(t.stands[node].Load())
+}
+
+// Divided is how often other proxies took a backend for away while this one used it.
+func (t *Table) Divided() uint64 { return t.divided.Load() }

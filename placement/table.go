@@ -7,6 +7,7 @@ import (
 
 	"mcproxy/backend"
 	"mcproxy/internal/epoll"
+	"mcproxy/placement/quarantine"
 	"mcproxy/ring"
 )
 
@@ -41,8 +42,17 @@ type Table struct {
 	maxDown  int    // so many backends are out at most
 	spare    *Table // OnDownGutter's
 
-	Mutant Mutant // for tests alone; set it before the table is used
+	// For tests alone; set them before the table is used.
+	Mutant Mutant
+	Rule   quarantine.Mutant
+	Random func() uint64 // nil: crypto/rand
 
+	notify func(Event) // immutable; nil: nobody is told
+	former *Table      // whose place it takes; nil: nobody's, or it has
+
+	away    atomic.Int64         // until which Kernel.Elapsed view holds
+	stands  []atomic.Uint32      // by backend: its quarantine.Standing
+	divided atomic.Uint64        // how often other proxies judged otherwise
 	view    atomic.Pointer[View] // nil: nobody is out
 	strays  []strays             // by the backend whose keys they are
 	kicked  atomic.Bool          // look will come
@@ -51,6 +61,7 @@ type Table struct {
 
 	// Owned by keeping.
 	alarm   *epoll.Alarm
+	gates   []*gate // by backend; none if keys do not move
 	retired bool
 	waits   []int64 // by backend: its place in the row of those that went down; 0: it is up
 	last    int64   // the last place given
@@ -69,11 +80,21 @@ func New(r ring.Ring, backends []*backend.Backend, onDown OnDown, maxDown int) *
 	t := &Table{ring: r, backends: backends, onDown: onDown, maxDown: maxDown}
 	t.strays = make([]strays, len(backends))
 	t.waits = make([]int64, len(backends))
+	t.stands = make([]atomic.Uint32, len(backends))
 	for i, b := range backends {
 		t.strays[i].limit, t.strays[i].t = b.Options().JournalLimit, t
+		if onDown != OnDownFail && b.Lease() == backend.NoLease { // nobody has asked the other proxies yet
+			b.SetLease(backend.LeaseEnded)
+		}
 	}
 	return t
 }
+
+// Succeed says whose place the table takes, at the latest when that is retired: what was agreed with other proxies goes on. nil: nobody's.
+func (t *Table) Succeed(former *Table) { t.former = former }
+
+// SetNotify has notify told of what proxies agree upon, from the loop that keeps the table; it must not block. Call it before Keep.
+func (t *Table) SetNotify(notify func(Event)) { t.notify = notify }
 
 // SetSpare names the table of the pool that stands in, for OnDownGutter.
 func (t *Table) SetSpare(spare *Table) { t.spare = spare }

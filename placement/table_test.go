@@ -55,7 +55,7 @@ func newLab(t *testing.T, n int, onDown placement.OnDown, maxDown int) *lab {
 		}
 		l.table.Keep(l.loop)
 	})
-	l.net.Run(10 * time.Millisecond)
+	l.net.Run(3 * time.Second) // until the proxies, of which there is one, agree
 	return l
 }
 
@@ -93,12 +93,12 @@ func (l *lab) ask(node int, request string) string {
 func (l *lab) kill(node int) {
 	l.servers[node].Kill()
 	l.ask(node, "get x\r\n")
-	l.ask(node, "get x\r\n")
+	l.net.Run(1500 * time.Millisecond)
 }
 
 func (l *lab) start(node int) {
 	l.servers[node].Start()
-	l.net.Run(2 * time.Second)
+	l.net.Run(4 * time.Second)
 }
 
 func (l *lab) wantOut(want string) {
@@ -229,6 +229,6 @@ func TestWhatCannotBeNotedIsNotWritten(t *testing.T) {
 	l.wantOut("[false true false]")
 	l.start(1)
 	l.all[1].Release()
-	l.net.Run(2 * time.Second)
+	l.net.Run(4 * time.Second)
 	l.wantOut("[]")
 }

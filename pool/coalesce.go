@@ -213,6 +213,10 @@ func (f *fetch) send() {
 			return
 		}
 	}
+	if f.spot.Away() && !f.spot.Holds(p.loop.Kernel.Elapsed()) {
+		f.fail(p.moved(f.spot))
+		return
+	}
 	if f.expects > 0 && !f.spot.Away() {
 		if pl, f.entered = p.lanes.enter(node, f.expects); !f.entered {
 			f.fail(p.pipeline(node).Refuse())
@@ -233,6 +237,10 @@ func (f *fetch) Answer(_ *backend.Call, r *protocol.Response, raw []byte) error 
 // Read is Answer, wherever it comes from.
 func (f *fetch) Read(r *protocol.Response, raw []byte) {
 	f.elsewhere, f.answered = nil, true
+	if f.spot.Away() && !f.spot.Holds(f.p.loop.Kernel.Elapsed()) {
+		f.fail(f.p.moved(f.spot))
+		return
+	}
 	f.offLane()
 	if f.p.reserved(r) {
 		item := f.p.reservedItem(f.verb, nil, r)

@@ -8,6 +8,7 @@ import (
 	"mcproxy/internal/budget"
 	"mcproxy/internal/epoll"
 	"mcproxy/internal/tally"
+	"mcproxy/placement"
 	"mcproxy/pool/chunks"
 	"mcproxy/pool/copies"
 	"mcproxy/pool/steps"
@@ -81,6 +82,7 @@ type fragment struct {
 	aheads    []*chunks.Ahead // of keys whose manifests are remembered
 	values    int
 	large     int             // bytes of values that it is known to bring on a lane; 0: it takes none
+	spot      placement.Spot  // of a key that is away; zero: none is
 	elsewhere *copies.Reading // of the one key, if it is read from a copy; until it is there
 }
 
@@ -101,7 +103,7 @@ func (g *Gatherer) Begin(x *Exchange, req *protocol.Request) *gathering {
 
 // Add puts a key on the fragment of the backend where p places it.
 func (t *gathering) Add(p *Pool, key []byte) {
-	if (p.splitter != nil || p.replicas != nil) && split.IsReserved(key) {
+	if (p.splitter != nil || p.guarded) && split.IsReserved(key) {
 		p.Figures.Split.Refused++
 		t.refusal = append(t.refusal[:0], split.Refusal...)
 		t.owner = append(t.owner, -1)
@@ -113,8 +115,9 @@ func (t *gathering) Add(p *Pool, key []byte) {
 	if d := p.detector; d != nil && !d.Skip(0) {
 		p.record(t.x.To, key, hotkey.Read, 0)
 	}
-	node := p.Shared.Table.Spot(key).Node
-	if p.pipeline(node).Blocked(key) {
+	spot := p.Shared.Table.Spot(key)
+	node := spot.Node
+	if p.pipeline(node).Blocked(key) || spot.Away() && !spot.Holds(t.g.loop.Kernel.Elapsed()) {
 		t.owner = append(t.owner, -1)
 		p.Figures.Told(t.verb, tally.Failed, 1)
 		if p.Shared.Config.OnError == OnErrorError {
@@ -134,6 +137,9 @@ func (t *gathering) Add(p *Pool, key []byte) {
 	b := &t.g.loop.Buffers
 	f.line = b.Append(append(b.Grow(f.line, 1), ' '), key)
 	f.nkeys++
+	if spot.Away() {
+		f.spot = spot
+	}
 	f.takesLane(key)
 	t.owner = append(t.owner, f.index)
 }
@@ -206,6 +212,9 @@ func (t *gathering) Send(affinity uint32) {
 // Answer takes a unit of a fragment's answer.
 func (f *fragment) Answer(c *backend.Call, r *protocol.Response, raw []byte) error {
 	switch {
+	case r.Last && f.spot.Away() && !f.spot.Holds(f.pool.loop.Kernel.Elapsed()):
+		f.Fail(c, nil, f.pool.moved(f.spot))
+		return nil
 	case r.Status == protocol.StatusHit:
 		return f.hit(r, raw)
 	case r.Last && r.Status == protocol.StatusEnd && f.owes(c.Request()):

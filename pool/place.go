@@ -49,6 +49,9 @@ func (p *Pool) pipeline(node int) *backend.Pipeline {
 
 // leave prepares a request for a stand-in. An error says that it must not be sent.
 func (p *Pool) leave(spot placement.Spot, req *protocol.Request) *backend.Error {
+	if !spot.Holds(p.loop.Kernel.Elapsed()) {
+		return p.moved(spot)
+	}
 	if spot.Spare() {
 		placement.CapTTL(req, cmp.Or(p.Shared.Config.GutterTTL, DefaultGutterTTL))
 	}
@@ -58,6 +61,24 @@ func (p *Pool) leave(spot placement.Spot, req *protocol.Request) *backend.Error 
 	return nil
 }
 
+// moved is why a request to a stand-in fails when it is not known any more that the key is looked for there.
+func (p *Pool) moved(spot placement.Spot) *backend.Error {
+	return &backend.Error{Backend: p.pipeline(spot.Node).Backend.Name, Sent: true, Err: backend.ErrAway}
+}
+
+// arrived takes note of a stand-in's answer, and says whether it counts: the key may be looked for elsewhere by now. If not, the client has heard.
+func (x *Exchange) arrived(sent []byte, r *protocol.Response) bool {
+	p := x.pool
+	if x.verb.IsWrite() {
+		x.spot.Arrived(p.keyOf(sent, r), p.loop.Now)
+	}
+	if x.spot.Holds(p.loop.Kernel.Elapsed()) {
+		return true
+	}
+	x.Fail(nil, sent, p.moved(x.spot))
+	return false
+}
+
 // places is the pool as package steps sees it.
 type places Pool
 
@@ -65,6 +86,14 @@ type places Pool
 func (p *places) Place(key []byte) (placement.Spot, *backend.Pipeline) {
 	spot := p.Shared.Table.Spot(key)
 	return spot, (*Pool)(p).pipeline(spot.Node)
+}
+
+// Holds says why the answer of a stand-in does not count; nil: it does.
+func (p *places) Holds(spot placement.Spot) *backend.Error {
+	if spot.Holds(p.loop.Kernel.Elapsed()) {
+		return nil
+	}
+	return (*Pool)(p).moved(spot)
 }
 
 // Leave prepares a request for a stand-in.

@@ -32,6 +32,7 @@ type Pool struct {
 	oversized oversized           // keys with long values
 	runner    steps.Runner        // of requests that take several calls
 	replicas  *copies.Replicator  // nil: keys have no copies
+	guarded   bool                // the proxies' own items stand among the clients'
 	splitter  *chunks.Splitter    // nil: values are not split
 	lanes     *lanes              // nil: values are split
 	detector  *hotkey.Detector    // nil: keys are not watched
@@ -76,6 +77,7 @@ func NewAfter(former *Pool, s *Shared, loop *epoll.Loop, seed uint64) *Pool {
 	}
 	p.Pipelines = backend.Pipelines(s.Backends, former.Pipelines, loop)
 	p.replicas = copies.New(s.copies, &p.runner, copies.Use{Pipelines: p.Pipelines, Rand: p.rand, Figures: &p.Figures.Copies})
+	p.guarded = p.replicas != nil || s.Config.OnDown != placement.OnDownFail
 	if s.Config.Split.Enabled {
 		p.runner.Purse = budget.NewPurse(s.Budget, loop)
 		use := chunks.Use{Rand: p.rand, Figures: &p.Figures.Split, Former: former.splitter}
@@ -205,9 +207,9 @@ func (p *Pool) begin(x *Exchange, req *protocol.Request, affinity uint32) {
 	}
 	if p.replicas != nil {
 		p.replicas.Used()
-		if p.refuses(x, req) {
-			return
-		}
+	}
+	if p.guarded && p.refuses(x, req) {
+		return
 	}
 	x.changes, x.Strays = false, false
 	if p.splitter != nil && p.splitter.Take((*asker)(x), req, affinity) || p.share(x, req, affinity) {
@@ -250,8 +252,8 @@ func (p *Pool) begin(x *Exchange, req *protocol.Request, affinity uint32) {
 // chunks.
 func (x *Exchange) Answer(c *backend.Call, r *protocol.Response, raw []byte) error {
 	sent := c.Request()
-	if x.away && x.verb.IsWrite() {
-		x.spot.Arrived(x.pool.keyOf(sent, r), x.pool.loop.Now)
+	if x.away && !x.arrived(sent, r) {
+		return nil
 	}
 	if x.expects > 0 {
 		x.offLane(r.Key, len(r.Value))

@@ -74,6 +74,9 @@ func NewSharedAfter(former *Shared, cfg Config, find func(*BackendConfig) (*back
 		s.Backends = append(s.Backends, b)
 	}
 	s.Table = placement.New(r, s.Backends, cfg.OnDown, cfg.MaxDown)
+	if former != nil {
+		s.Table.Succeed(former.Table)
+	}
 	fingerprint, err := Fingerprint(cfg)
 	if err != nil {
 		return nil, err

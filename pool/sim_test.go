@@ -41,6 +41,7 @@ type world struct {
 	history map[string][]*op // by key
 	reads   int
 	failed  int // writes
+	slowly  time.Duration
 }
 
 type simWorker struct {
@@ -63,6 +64,7 @@ type simKind struct {
 	cut    bool // some servers keep what they hold when they are killed
 	change func(cfg *pool.Config)
 	mutant placement.Mutant
+	slowly int // clients and faults take so many times as long, and wait until the proxies agree; 0: once, and not
 }
 
 func newWorld(seed uint64, kind simKind) (*world, error) {
@@ -93,7 +95,7 @@ func newWorld(seed uint64, kind simKind) (*world, error) {
 			return nil, err
 		}
 	}
-	w.shared.Table.Mutant = kind.mutant
+	w.shared.Table.Mutant, w.shared.Table.Random, w.slowly = kind.mutant, w.net.Rand.Uint64, time.Duration(max(1, kind.slowly))
 	for i, s := range w.servers {
 		s.KeepItems = kind.cut && (seed>>i)&1 > 0
 	}
@@ -150,7 +152,7 @@ func (c *client) next() {
 	if c.left--; c.left < 0 {
 		return
 	}
-	c.w.net.After(time.Duration(c.w.net.Rand.Int64N(int64(15*time.Millisecond))), func() { c.wk.loop.Post(c.begin) })
+	c.w.net.After(time.Duration(c.w.net.Rand.Int64N(int64(15*time.Millisecond*c.w.slowly))), func() { c.wk.loop.Post(c.begin) })
 }
 
 func (c *client) begin() {
@@ -239,7 +241,7 @@ func (w *world) faults(left int) {
 	default:
 		s.Reset()
 	}
-	w.net.After(time.Duration(w.net.Rand.Int64N(int64(800*time.Millisecond))), func() { w.faults(left - 1) })
+	w.net.After(time.Duration(w.net.Rand.Int64N(int64(800*time.Millisecond*w.slowly))), func() { w.faults(left - 1) })
 }
 
 // stale gives the first read that returned a value although a write that began after that value's had ended was
@@ -284,6 +286,9 @@ func run(seed uint64, kind simKind) (*world, string) {
 	w, err := newWorld(seed, kind)
 	if err != nil {
 		return nil, err.Error()
+	}
+	if kind.slowly > 0 {
+		w.net.Run(3 * time.Second)
 	}
 	var clients []*client
 	for i := range 8 {

@@ -12,7 +12,7 @@ var awaySeeds = flag.Uint64("away-seeds", seedsOf(200), "simulated runs of TestM
 
 // away has the keys of backends that are down looked for elsewhere, in one way or another.
 func away(seed uint64) simKind {
-	k := simKind{more: int(seed / 20 % 3), cut: seed%2 > 0}
+	k := simKind{more: int(seed / 20 % 3), cut: seed%2 > 0, slowly: 4}
 	k.change = func(cfg *pool.Config) {
 		cfg.OnDown = placement.OnDownEject
 		if seed%4 == 0 {

@@ -65,7 +65,10 @@ var house = []archtest.Row{
 	},
 	// Which backend a key is looked for on: the ring's, or a stand-in while that is down, and what must be deleted where when keys move. It
 	// is the process's, as a backend is; a pool is a worker's.
-	{Package: "placement", May: []string{"protocol", "ring", "internal/epoll", "backend"}, Never: append([]string{"os"}, dataPath...)},
+	{Package: "placement", May: []string{"protocol", "ring", "internal/epoll", "backend", "placement/quarantine"}, Never: append([]string{"os"}, dataPath...)},
+	// What several proxies agree upon about a backend that goes and comes back: the item's codec and the state machine. Package placement
+	// does what it asks for; time and answers are arguments, so that a model can go through what happens once a year.
+	{Package: "placement/quarantine", Uses: []string{"github.com/cespare/xxhash/v2"}, Never: pure},
 	// The backends of sets that a configuration names, looked up in DNS. Neither package proxy, which lives by what it is told, nor config,
 	// which knows no sockets, has room for it.
 	{Package: "internal/discover", May: []string{"internal/resolve", "pool", "proxy"}, Never: dataPath},

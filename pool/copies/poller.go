@@ -2,8 +2,6 @@ package copies
 
 import (
 	"encoding/binary"
-	"strconv"
-	"strings"
 
 	"mcproxy/backend"
 	"mcproxy/internal/epoll"
@@ -104,7 +102,7 @@ func (g *polling) Answer(c *backend.Call, r *protocol.Response, _ []byte) error 
 	p := (*poller)(g)
 	ans := replica.Answer{Conn: c.ConnID(), Result: resultOf(replica.DoGuard, r.Status), Value: r.Value}
 	readFlags(&ans, r.Line)
-	if !speaksMeta(p.r.shared.backends[p.node].Version()) { // it may speak a dialect of it
+	if !backend.SpeaksMeta(p.r.shared.backends[p.node].Version()) { // it may speak a dialect of it
 		ans = replica.Answer{Conn: ans.Conn, Result: replica.Unsupported}
 	}
 	p.busy = false
@@ -256,28 +254,4 @@ func (p *poller) count() {
 			}
 		}
 	}
-}
-
-// speaksMeta says whether a backend of that version takes meta commands as they are since 1.6.10; before, they were experimental, and
-// others.
-func speaksMeta(version string) bool {
-	want := [3]int{1, 6, 10}
-	fields := strings.SplitN(version, ".", 3)
-	for i, w := range want {
-		if i >= len(fields) {
-			return false
-		}
-		digits := fields[i]
-		if end := strings.IndexFunc(digits, func(r rune) bool { return r < '0' || r > '9' }); end >= 0 {
-			digits = digits[:end]
-		}
-		n, err := strconv.Atoi(digits)
-		if err != nil || n < w {
-			return false
-		}
-		if n > w {
-			return true
-		}
-	}
-	return true
 }

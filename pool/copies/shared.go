@@ -273,7 +273,7 @@ func (s *Shared) PhaseOf(w Wish) (replica.Phase, int) {
 func (s *Shared) Able(w Wish) bool {
 	hosts := replica.AppendHosts(nil, replica.HashOf(w.Key), s.names, w.Home)
 	for _, host := range hosts[:min(w.Copies, len(hosts))] {
-		if b := s.backends[host]; b.State() != backend.StateUp || !speaksMeta(b.Version()) {
+		if b := s.backends[host]; b.State() != backend.StateUp || !backend.SpeaksMeta(b.Version()) {
 			return false
 		}
 	}

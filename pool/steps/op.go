@@ -24,6 +24,8 @@ type Places interface {
 	Place(key []byte) (placement.Spot, *backend.Pipeline)
 	// Leave prepares a request for a spot that is away. An error says that it must not be sent.
 	Leave(spot placement.Spot, req *protocol.Request) *backend.Error
+	// Holds says why the answer of a spot that is away does not count; nil: it does.
+	Holds(spot placement.Spot) *backend.Error
 }
 
 // An Op is a request that takes several calls.
@@ -57,7 +59,7 @@ type Step struct {
 	Value  []byte
 
 	o    *Op
-	away bool // a write to a stand-in
+	away bool // to a stand-in
 	call backend.Call
 }
 
@@ -101,7 +103,7 @@ func (o *Op) SendFor(owner backend.Completer, s *Step, pl *backend.Pipeline, req
 		if s.Err = o.runner.Places.Leave(o.spot, req); s.Err != nil {
 			return false
 		}
-		s.away = req.Verb.IsWrite()
+		s.away = true
 	}
 	by := min(pl.Deadline(), o.Deadline)
 	if way.Conn != 0 {
@@ -139,7 +141,12 @@ func (o *Op) Ask(s *Step, pl *backend.Pipeline, req *protocol.Request) {
 // Answer keeps a step's answer.
 func (s *Step) Answer(c *backend.Call, r *protocol.Response, _ []byte) error {
 	if s.away {
-		s.o.arrived(c)
+		if s.Err = s.o.arrived(c); s.Err != nil {
+			if r.Last {
+				s.o.Ended()
+			}
+			return nil
+		}
 	}
 	s.Status, s.Flags, s.Unique = r.Status, r.ClientFlags, r.Unique
 	s.Line = append(s.Line[:0], r.Line...)
@@ -150,13 +157,16 @@ func (s *Step) Answer(c *backend.Call, r *protocol.Response, _ []byte) error {
 	return nil
 }
 
-// arrived is called when a write to a stand-in was carried out.
-func (o *Op) arrived(c *backend.Call) {
+// arrived takes note of a stand-in's answer, and says why it does not count; nil: it does.
+func (o *Op) arrived(c *backend.Call) *backend.Error {
 	var req protocol.Request
 	if n, err := protocol.ParseRequest(c.Request(), &req); err != nil || n == 0 {
 		panic("steps: a request of our own does not parse")
 	}
-	o.spot.Arrived(req.Key, o.runner.Loop.Now)
+	if req.Verb.IsWrite() {
+		o.spot.Arrived(req.Key, o.runner.Loop.Now)
+	}
+	return o.runner.Places.Holds(o.spot)
 }
 
 // ConnID names the conn that the step was sent on; it is there from when SendFor has sent it until its end.
