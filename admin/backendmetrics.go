@@ -56,7 +56,7 @@ func backendFamilies() []family {
 		counter("mcproxy_backend_call_timeouts_total", "Calls that were not answered within the timeout.",
 			func(b *proxy.BackendFigures) uint64 { return b.Timeouts }),
 		by("mcproxy_backend_call_failures_total", "Calls that failed, by kind: timeout; connect (no connection could be opened); closed (it broke); protocol (an answer that is "+
-			"none); overloaded (too much was waiting); down, held (not sent, for the backend's state); unsettled (not sent, because of an earlier write to the key); shutdown.", "kind",
+			"none); overloaded (too much was waiting); down, held (not sent, for the backend's state); away (the proxies have not agreed yet that it is used); unsettled (not sent, because of an earlier write to the key); shutdown.", "kind",
 			func(b *proxy.BackendFigures) map[string]uint64 { return b.Errors }),
 		counter("mcproxy_backend_slow_calls_total", "Calls that took longer than slow_call, answered or not.",
 			func(b *proxy.BackendFigures) uint64 { return b.Slow }),
@@ -76,6 +76,12 @@ func backendFamilies() []family {
 			func(b *proxy.BackendFigures) uint64 { return b.Lost }),
 		gauge("mcproxy_backend_out", "1 while the backend's keys are looked for elsewhere (on_down).",
 			func(b *proxy.BackendFigures) int { return int(flag(b.Out)) }),
+		byBackend("mcproxy_backend_standing", prometheus.GaugeValue, "1 for where the backend's keys are looked for, as all proxies over it have agreed.", []string{"standing"},
+			func(b *proxy.BackendFigures, emit emit) {
+				for _, s := range []string{"home", "away", "none", "alone"} {
+					emit(flag(b.Standing == s), s)
+				}
+			}),
 		gauge("mcproxy_backend_stray_keys", "The backend's keys that were written elsewhere while it is out.",
 			func(b *proxy.BackendFigures) int { return b.Strays }),
 		counter("mcproxy_backend_journalled_writes_total", "Writes that went into the journal because the backend did not confirm them.",

@@ -42,6 +42,8 @@ func poolFamilies() []family {
 			func(p *proxy.PoolFigures) float64 { return float64(p.Misses) }),
 		byPool("mcproxy_pool_moves_total", prometheus.CounterValue, "Changes of which backends' keys are looked for elsewhere (on_down).",
 			func(p *proxy.PoolFigures) float64 { return float64(p.Moves) }),
+		byPool("mcproxy_pool_divided_total", prometheus.CounterValue, "How often other proxies took a backend for away while this one used it: values may have been hidden.",
+			func(p *proxy.PoolFigures) float64 { return float64(p.Divided) }),
 		byPool("mcproxy_pool_failures_total", prometheus.CounterValue, "Requests, or parts of multi-key requests, whose backend did not answer.",
 			func(p *proxy.PoolFigures) float64 { return float64(p.Failures) }),
 	}

@@ -83,7 +83,7 @@ type BackendStatus struct {
 	Backend     string `json:"backend"`
 	Address     string `json:"address"`
 	Version     string `json:"version"`               // as it says itself; "" while unknown
-	State       string `json:"state"`                 // "up", "down" or "held"
+	State       string `json:"state"`                 // "up", "down", "held" or "quarantined"
 	Ops         Figure `json:"operations_per_second"` // calls
 	Sent        Figure `json:"sent_bytes_per_second"` // to the backend
 	Received    Figure `json:"received_bytes_per_second"`
@@ -183,10 +183,19 @@ func backendStatus(b *proxy.BackendFigures, pool *proxy.PoolFigures, rate func(n
 		old = b
 	}
 	return BackendStatus{
-		Backend: b.Name, Address: b.Address, Version: b.Version, State: b.State, Ops: rate(b.Calls, old.Calls), Sent: rate(b.BytesOut, old.BytesOut),
+		Backend: b.Name, Address: b.Address, Version: b.Version, State: stateOf(b), Ops: rate(b.Calls, old.Calls), Sent: rate(b.BytesOut, old.BytesOut),
 		Received: rate(b.BytesIn, old.BytesIn), Failures: rate(b.Failures, old.Failures), Timeouts: rate(b.Timeouts, old.Timeouts),
 		Conns: b.Conns, Pending: b.Pending, JournalKeys: b.JournalKeys,
 	}
+}
+
+// stateOf is the state that people are shown: a backend that is up is quarantined until all proxies have agreed that its keys are looked
+// for there.
+func stateOf(b *proxy.BackendFigures) string {
+	if b.State == "up" && (b.Standing == "away" || b.Standing == "none") {
+		return "quarantined"
+	}
+	return b.State
 }
 
 // weigh compares the backends with each other.

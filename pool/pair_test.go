@@ -9,6 +9,7 @@ import (
 	"mcproxy/backend"
 	"mcproxy/hotkey"
 	"mcproxy/internal/simnet"
+	"mcproxy/placement/quarantine"
 	"mcproxy/pool"
 	"mcproxy/pool/copies"
 	"mcproxy/replica"
@@ -47,6 +48,8 @@ type breakage struct {
 	gentle  bool         // gentle runs alone
 	strikes []strikeKind // what happens most
 	stage   stage        // nil: whatever happens
+	moves   bool         // keys are looked for elsewhere while backends are away: see newAway
+	away    quarantine.Mutant
 }
 
 // A plan is what a seed makes of a run.
@@ -64,6 +67,7 @@ type plan struct {
 	recounts bool          // cas numbers begin again when a server is restarted, as memcached's do: then they promise less
 	configs  [2]pool.Config
 	copy     *copyPlan // nil: keys get no copies
+	away     *awayPlan // nil: keys stay where they are
 }
 
 // A process is one proxy from its start to its crash.
@@ -77,11 +81,18 @@ type process struct {
 
 func (p *process) String() string { return fmt.Sprintf("proxy%d.%d", p.index+1, p.number) }
 
+func newPairOf(seed uint64, broken breakage) *pair {
+	return &pair{net: simnet.New(seed), broken: broken}
+}
+
 func newPair(seed uint64, broken breakage) (*pair, error) {
 	if broken.driven {
 		return newCopies(seed, broken)
 	}
-	w := &pair{net: simnet.New(seed), broken: broken}
+	if broken.moves {
+		return newAway(seed, broken)
+	}
+	w := newPairOf(seed, broken)
 	rnd := w.net.Rand
 	w.plan = plan{
 		servers: 2 + rnd.IntN(3), workers: 1 + rnd.IntN(2), keys: 1 + rnd.IntN(3), clients: 3 + rnd.IntN(3),
@@ -133,12 +144,17 @@ func newPair(seed uint64, broken breakage) (*pair, error) {
 		}
 	}
 	for i := range w.plan.clients {
-		c := &pairClient{w: w, id: i, proc: i % 2, worker: rnd.IntN(w.plan.workers), left: w.plan.ops, uniques: make(map[byte]sighting)}
-		w.clients = append(w.clients, c)
-		w.busy++
-		c.later()
+		w.begin(i)
 	}
 	return w, nil
+}
+
+// begin has another client begin.
+func (w *pair) begin(i int) {
+	c := &pairClient{w: w, id: i, proc: i % 2, worker: w.net.Rand.IntN(w.plan.workers), left: w.plan.ops, uniques: make(map[byte]sighting)}
+	w.clients = append(w.clients, c)
+	w.busy++
+	c.later()
 }
 
 // launch starts a process, with nothing in its memory.
@@ -161,6 +177,9 @@ func (w *pair) launch(index int) error {
 	if c := w.plan.copy; c != nil {
 		c.prepare(w, p)
 	}
+	if w.plan.away != nil {
+		w.plan.away.prepare(w, p)
+	}
 	for i := range w.plan.workers {
 		loop := w.net.NewLoop()
 		seed := uint64(i)
@@ -173,6 +192,8 @@ func (w *pair) launch(index int) error {
 		loop := p.workers[i%len(p.workers)].loop
 		loop.Post(func() { b.Keep(loop) })
 	}
+	loop := p.workers[0].loop
+	loop.Post(func() { p.shared.Table.Keep(loop) })
 	if w.plan.copy != nil {
 		p.keep()
 	}
@@ -233,6 +254,9 @@ func (w *pair) run() (wrong string) {
 		length = max(length, w.net.Late) // calls time out before their conns are cut
 	}
 	fault := w.fault
+	if w.plan.away != nil {
+		fault = w.awayFault
+	}
 	if w.plan.copy != nil {
 		fault = w.copyFault
 	}
@@ -253,6 +277,12 @@ func (w *pair) run() (wrong string) {
 	if w.plan.faults > 0 {
 		settled := func() bool { return w.plan.copy != nil && w.unsettled() == "" } // copies ask their guards all the time, which takes long to simulate
 		w.net.RunUntil(4*time.Second, settled)
+	}
+	if w.plan.away != nil {
+		w.net.RunUntil(10*time.Second, func() bool { return w.unsettled() == "" && w.disagreed() == "" })
+		if wrong := w.disagreed(); wrong != "" {
+			return wrong
+		}
 	}
 	if wrong := w.unsettled(); wrong != "" {
 		return wrong

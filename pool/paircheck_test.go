@@ -36,7 +36,7 @@ func (w *pair) check() string {
 		}
 	}
 	for _, o := range c.ops {
-		patient := w.plan.copy != nil && w.plan.copy.patient
+		patient := w.plan.away != nil || w.plan.copy != nil && w.plan.copy.patient
 		if limit := 2*250*time.Millisecond + 10*time.Millisecond; !patient && o.end != 0 && o.ended-o.began > int64(limit) {
 			return fmt.Sprintf("a client waited %v: %v", time.Duration(o.ended-o.began), o)
 		}

@@ -36,6 +36,8 @@ const (
 	EventStale    = "stale"    // a copy of a key was older than it may be
 	EventForeign  = "foreign"  // proxies with another ring use a backend
 	EventAgreed   = "agreed"   // and do so no more
+	EventStanding = "standing" // the proxies agree where a backend's keys are looked for
+	EventDivided  = "divided"  // they did not: values may have been hidden
 	EventCopied   = "copied"   // a key is read from copies
 	EventDropped  = "dropped"  // and is so no more
 )

@@ -9,6 +9,7 @@ import (
 	"go.uber.org/zap"
 
 	"mcproxy/backend"
+	"mcproxy/placement"
 	"mcproxy/pool"
 )
 
@@ -37,6 +38,20 @@ func (s *Server) tellTable(pool string) {
 	}
 }
 
+// standingChanged gives who is told of what the proxies agree upon about a pool's backends. Only that they do not is worth an alarm.
+func (s *Server) standingChanged(p *pool.Shared) func(placement.Event) {
+	return func(e placement.Event) {
+		event := Event{Kind: EventStanding, Pool: p.Config.Name, Backend: p.Backends[e.Node].Name}
+		level := zap.InfoLevel
+		if e.Divided {
+			event.Kind, level = EventDivided, zap.ErrorLevel
+		}
+		event.Text = e.Text(event.Backend)
+		s.log.Log(level, event.Text, zap.String("pool", event.Pool), zap.String("backend", event.Backend))
+		s.Note(event)
+	}
+}
+
 // sameGutter says whether the pool that stands in for cfg's backends is the same in both.
 func sameGutter(cfg *pool.Config, t, former *tables) bool {
 	if cfg.Gutter == "" {
@@ -55,9 +70,11 @@ func addPlacement(f *PoolFigures, p *pool.Shared) {
 	var strays []int
 	var out []bool
 	f.Moves, strays, out = p.Table.Figures()
+	f.Divided = p.Table.Divided()
 	for i := range f.Backends {
 		t := &f.Backends[i]
 		t.Out, t.Strays, t.Lost = out != nil && out[i], strays[i], p.Backends[i].Lost()
+		t.Standing = p.Table.Standing(i).String()
 	}
 }
 

@@ -57,7 +57,7 @@
   });
   const backends = new Table($("backends").querySelector(".table"), "backends", [
     { id: "name", title: "Backend", class: "lead", first: "ascending", value: (r) => r.backend, show: (r) => el("span", { class: "one" }, swatch(r.colour), el("span", { class: "name", title: r.backend }, fmt.middle(r.backend, 28)), r.address !== r.backend && el("span", { class: "address" }, r.address)) },
-    { id: "state", title: "State", class: "state", first: "ascending", value: (r) => r.state, show: (r) => el("span", { class: ["up", "down", "held"].includes(r.state) ? r.state : "", title: { down: "its requests fail at once", held: "it missed more writes than its journal holds: flush it, then release it" }[r.state] }, r.state) },
+    { id: "state", title: "State", class: "state", first: "ascending", value: (r) => r.state, show: (r) => el("span", { class: { up: "up", down: "down", held: "held", quarantined: "held" }[r.state] || "", title: { down: "its requests fail at once", held: "it missed more writes than its journal holds: flush it, then release it", quarantined: "the proxies have not agreed yet that its keys are looked for there" }[r.state] }, r.state) },
     { id: "bar", title: "Bytes: from it, to it, and the mean", class: "load", value: total, show: bar },
     { id: "load", title: "× mean", num: true, title2: "its bytes over the mean backend's", value: (r) => r.load, show: (r) => figure(fmt.ratio(r.load), { class: r.load >= UNEVEN && r.all.length > 1 ? "bad" : "" }) },
     number("received", "From it", (r) => r.received_bytes_per_second, fmt.byteRate, { title2: "bytes that it sends" }),
@@ -184,7 +184,7 @@
 
   // sentence says what has happened to whom: to a key, which the text begins with, to a backend, or to a pool.
   function sentence(e) {
-    const bad = ["down", "held", "refused"].includes(e.kind);
+    const bad = ["down", "held", "refused", "divided"].includes(e.kind);
     const text = e.key && e.text.startsWith(e.key) ? e.text.slice(e.key.length) : ` ${e.text}`;
     const where = e.pool && feed.status.pools.length > 1 && el("span", { class: "muted" }, ` (${e.pool})`);
     return el("span", {}, e.key ? el("span", { class: "mono", title: e.key }, fmt.middle(e.key, 24)) : e.backend && el("span", { class: "name" }, fmt.middle(e.backend, 28)),

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"mcproxy/internal/memcachedtest"
+	"mcproxy/placement/quarantine"
 )
 
 // ask sends requests of one line, or of one line and a value, and gives the answers' first lines, up to where the conn ends.
@@ -54,10 +55,11 @@ type journalRun struct {
 	servers []*memcachedtest.Server
 	proxy   *proxyProcess
 	told    map[string]string // what was answered to the last write of each key
+	moves   bool              // keys of a server that is away are looked for elsewhere
 }
 
 func newJournalRun(t *testing.T, binary, journal, onDown string) *journalRun {
-	r := &journalRun{t: t, servers: []*memcachedtest.Server{memcachedtest.Start(t), memcachedtest.Start(t)}}
+	r := &journalRun{t: t, servers: []*memcachedtest.Server{memcachedtest.Start(t), memcachedtest.Start(t)}, moves: onDown != "fail"}
 	r.proxy = startProxy(t, binary, fmt.Sprintf(
 		"[proxy]\njournal = %q\njournal_dir = %q\n[pools.main]\nbackends = [%q, %q]\non_down = %q\ntimeout = \"200ms\"\non_error = \"error\"\n",
 		journal, filepath.Join(t.TempDir(), "journal"), r.servers[0].Addr(), r.servers[1].Addr(), onDown))
@@ -102,8 +104,25 @@ func (r *journalRun) read() map[string]string {
 	return values
 }
 
-// waitServed waits until every key can be read again.
+// waitServed waits until every key can be read again, where it belongs.
 func (r *journalRun) waitServed() {
+	r.waitRead()
+	if !r.moves {
+		return
+	}
+	settled := string((&quarantine.Item{State: quarantine.Settled}).Append(nil)[:6])
+	for _, s := range r.servers {
+		for end := time.Now().Add(startTimeout); !strings.Contains(s.Command("get "+quarantine.Key), settled); time.Sleep(10 * time.Millisecond) {
+			if time.Now().After(end) {
+				r.t.Fatal("a server is not used again")
+			}
+		}
+	}
+	r.waitRead()
+}
+
+// waitRead waits until every key can be read.
+func (r *journalRun) waitRead() {
 	for end := time.Now().Add(startTimeout); ; time.Sleep(10 * time.Millisecond) {
 		bad := 0
 		for _, v := range r.read() {
@@ -122,6 +141,8 @@ func (r *journalRun) waitServed() {
 
 // outage stops a server, writes while it is stopped, kills the proxy in the midst of that, and lets both go on.
 func (r *journalRun) outage(before, value string) (old, failed int) {
+	r.write(before, -1, nil) // perhaps too early
+	r.waitServed()
 	r.write(before, -1, nil)
 	for key, told := range r.told {
 		if told != "STORED" {

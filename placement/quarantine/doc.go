@@ -40,7 +40,7 @@
 //  1. Home is who was told Settled less than Lease ago, in a chain of answers of which none came later than Lease after the one before was
 //     asked for, and which lasts for Watch at least (Member.home). So a backend that stopped for longer than Lease has nobody Home when it
 //     goes on, though its item says Settled still; and before anybody is, whoever is Away has found it and stored Quarantine.
-//  2. Away, because the backend does not answer, is who has heard nothing from it for Wait, in polls that failed one after the other while
+//  2. Away, because the backend does not answer, is who has heard nothing from it for Quiet, in polls that failed one after the other while
 //     the proxy itself was not stopped (Member.Failed): by then nobody can be Home. It stays so for Reach from the last poll that failed.
 //  3. Away, because the item says Quarantine, is who has seen that for Wait, or was Away all the time (Member.away).
 //  4. Quarantine lasts Notice, in one chain of whoever ends it: longer than Reach, and than it takes a proxy to see that the backend is

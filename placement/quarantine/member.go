@@ -216,7 +216,7 @@ func (m *Member) Failed(sent, now int64) {
 	}
 	m.failedAt = now
 	// Invariant 2.
-	wait := m.rules.Wait()
+	wait := m.rules.Quiet()
 	if m.rules.Mutant == LeavesAtOnce {
 		wait = 0
 	}

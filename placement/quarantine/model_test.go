@@ -8,10 +8,13 @@ import (
 	"mcproxy/placement/quarantine"
 )
 
-// The model: some proxies, a backend with one key and the item, a stand-in with the same key, and time in ticks of 10 ms. Messages
+// The model: some proxies, a backend with a few keys and the item, a stand-in with the same keys, and time in ticks of 10 ms. Messages
 // take a few ticks and stay in order on their way from one proxy to one server.
 
-const tick = 10_000_000 // nanoseconds
+const (
+	tick = 10_000_000 // nanoseconds
+	keys = 3
+)
 
 // message is a request on its way, or its answer on the way back.
 type message struct {
@@ -24,7 +27,7 @@ type server struct {
 	m       *model
 	stopped bool
 	dead    bool
-	value   int // of the key; 0: there is none
+	values  [keys]int // 0: there is none
 	item    []byte
 	cas     uint64
 	life    uint64 // counts restarts: conns of another end
@@ -54,18 +57,20 @@ type proxy struct {
 	polling            int64 // number of the poll under way; 0: none
 	numbers            int64
 
-	owes     bool // the key has to be deleted on the backend,
-	stray    bool // and on the stand-in
-	paying   bool
-	payFrom  int64 // ticks: there is much to delete
-	cleaning bool
-	away     int // writes to the stand-in under way
+	owes     [keys]bool // the key has to be deleted on the backend,
+	stray    [keys]bool // and on the stand-in
+	paying   [keys]bool
+	cleaning [keys]bool
+	lazy     bool   // it has much to delete, and begins late
+	handover uint64 // that was seen
+	payFrom  int64  // ticks
+	away     int    // writes to the stand-in under way
 	nextOp   int64
 }
 
 type op struct {
 	write      bool
-	value      int
+	key, value int
 	start, end int64
 	proxy      int
 	where      quarantine.Standing
@@ -82,6 +87,7 @@ type model struct {
 	links   []*link
 	ops     []*op
 	values  int
+	keys    int // that are used
 	homes   int // reads that found something at home, and away
 	aways   int
 	story   []string
@@ -90,6 +96,7 @@ type model struct {
 func newModel(seed uint64, mutant quarantine.Mutant) *model {
 	m := &model{rnd: rand.New(rand.NewPCG(seed, 1)), rules: quarantine.Rules{Patience: quarantine.LeastPatience, Mutant: mutant}, now: 1000}
 	m.backend, m.standIn = &server{m: m}, &server{m: m}
+	m.keys = []int{1, keys}[m.rnd.IntN(2)]
 	m.backend.item = (&quarantine.Item{State: quarantine.Settled, Epoch: 1}).Append(nil)
 	for range 2 + m.rnd.IntN(2) {
 		m.start(len(m.proxies))
@@ -102,7 +109,7 @@ func newModel(seed uint64, mutant quarantine.Mutant) *model {
 
 // start begins a proxy's life, or the next one, with nothing in its memory.
 func (m *model) start(i int) {
-	p := &proxy{m: m, index: i, member: quarantine.NewMember(&m.rules, m.rnd.Uint64()|1, false)}
+	p := &proxy{m: m, index: i, lazy: m.rnd.IntN(2) == 0, member: quarantine.NewMember(&m.rules, m.rnd.Uint64()|1, false)}
 	p.home, p.other, p.polls = m.link(p, m.backend), m.link(p, m.standIn), m.link(p, m.backend)
 	if i < len(m.proxies) {
 		old := m.proxies[i]
@@ -223,7 +230,7 @@ func (p *proxy) poll() {
 }
 
 func (p *proxy) step() {
-	l := quarantine.Local{Ready: true, Clean: p.away == 0 && !p.owes && !p.stray}
+	l := quarantine.Local{Ready: true, Clean: p.away == 0 && p.owes == [keys]bool{} && p.stray == [keys]bool{}}
 	s := p.member.Next(p.m.rnd.Uint64(), l, p.clock())
 	if s.Value == nil {
 		return
@@ -239,35 +246,42 @@ func (p *proxy) step() {
 
 // pay deletes what has to be deleted.
 func (p *proxy) pay() {
-	if !p.owes && !p.stray {
-		p.payFrom = p.m.now + p.m.rnd.Int64N(250)
+	if h := p.member.Handover(); p.lazy && h != p.handover {
+		p.handover, p.payFrom = h, p.m.now+p.m.rnd.Int64N(150)
 	}
-	if p.m.now < p.payFrom {
+	if p.m.now < p.payFrom || p.lazy && p.handover == 0 && p.m.now < p.payFrom+500 {
 		return
 	}
-	if p.owes && !p.paying {
-		p.paying = true
-		p.home.send(func(s *server) any { s.value = 0; return true }, func(r any) {
-			p.paying = false
-			p.owes = p.owes && r == nil
-		})
-	}
 	standing, _ := p.member.Standing(p.clock())
-	if p.stray && standing != quarantine.Away && p.away == 0 && !p.cleaning {
-		p.cleaning = true
-		p.other.send(func(s *server) any { s.value = 0; return true }, func(r any) {
-			p.cleaning = false
-			p.stray = p.stray && r == nil
-		})
+	for k := range keys {
+		if p.owes[k] && !p.paying[k] {
+			p.paying[k] = true
+			p.home.send(func(s *server) any { s.values[k] = 0; return true }, func(r any) {
+				p.paying[k] = false
+				p.owes[k] = p.owes[k] && r == nil
+			})
+		}
+		if p.stray[k] && standing != quarantine.Away && p.away == 0 && !p.cleaning[k] {
+			p.cleaning[k] = true
+			p.other.send(func(s *server) any { s.values[k] = 0; return true }, func(r any) {
+				p.cleaning[k] = false
+				p.stray[k] = p.stray[k] && r == nil
+			})
+		}
 	}
 }
 
 func (p *proxy) operate() {
 	where, _ := p.member.Standing(p.clock())
-	if where == quarantine.None || where == quarantine.Home && p.owes || where == quarantine.Away && p.cleaning {
+	k := p.m.rnd.IntN(p.m.keys)
+	o := &op{write: p.m.rnd.IntN(3) == 0, key: k, start: p.m.now, end: -1, proxy: p.index, where: where}
+	if o.write && p.m.rnd.IntN(3) > 0 { // each has keys that others write seldom
+		k = p.index % p.m.keys
+		o.key = k
+	}
+	if where == quarantine.None || where == quarantine.Home && p.owes[k] || where == quarantine.Away && (p.cleaning[k] || p.paying[k]) {
 		return
 	}
-	o := &op{write: p.m.rnd.IntN(3) == 0, start: p.m.now, end: -1, proxy: p.index, where: where}
 	p.m.ops = append(p.m.ops, o)
 	to := p.home
 	if where == quarantine.Away {
@@ -277,15 +291,15 @@ func (p *proxy) operate() {
 		p.m.values++
 		o.value = p.m.values
 		if where == quarantine.Away {
-			p.owes, p.stray = true, true
+			p.owes[k], p.stray[k] = true, true
 			p.away++
 		}
 	}
 	to.send(func(s *server) any {
 		if o.write {
-			s.value = o.value
+			s.values[k] = o.value
 		}
-		return s.value
+		return s.values[k]
 	}, func(r any) { p.answered(o, r) })
 }
 
@@ -294,13 +308,10 @@ func (p *proxy) answered(o *op, r any) {
 		p.away--
 	}
 	now, _ := p.member.Standing(p.clock())
-	if r == nil || now != o.where {
+	if r == nil || now != o.where || o.where == quarantine.Home && p.owes[o.key] {
 		if o.write && o.where == quarantine.Home {
-			p.owes = true
+			p.owes[o.key] = true
 		}
-		return
-	}
-	if o.write && o.where == quarantine.Home && p.owes {
 		return
 	}
 	o.end, o.acked = p.m.now, true
@@ -331,7 +342,7 @@ func (m *model) wrong() string {
 			continue
 		}
 		for _, w := range m.ops {
-			if w.write && w.acked && w.start > source.end && w.end < r.start {
+			if w.write && w.key == r.key && w.acked && w.start > source.end && w.end < r.start {
 				return fmt.Sprintf("proxy %d read at %v, from %d to %d, value %d (written by %d at %v from %d to %d), but %d was written by %d at %v from %d to %d",
 					r.proxy, r.where, r.start, r.end, r.value, source.proxy, source.where, source.start, source.end, w.value, w.proxy, w.where, w.start, w.end)
 			}
@@ -369,7 +380,9 @@ func (m *model) run() {
 			after(at, func() { m.backend.stopped = true })
 			after(at+38+m.rnd.Int64N(5), func() { m.backend.stopped = false })
 		}
-		stops(m.proxies[0], first+33+m.rnd.Int64N(10), second+m.rnd.Int64N(10))
+		from := first + 33 + m.rnd.Int64N(10)
+		stops(m.proxies[0], from, second+m.rnd.Int64N(10))
+		after(from, func() { m.proxies[0].polls.way, m.proxies[0].polls.back = nil, nil }) // the conn breaks meanwhile
 	case 1: // a long one, and one proxy misses its end
 		end := first + 100 + m.rnd.Int64N(150)
 		hit, mend := m.stopBackend, m.resumeBackend
@@ -378,7 +391,7 @@ func (m *model) run() {
 		}
 		after(first, hit)
 		after(end, mend)
-		stops(m.proxies[m.rnd.IntN(len(m.proxies))], end-10+m.rnd.Int64N(15), end+20+m.rnd.Int64N(80))
+		stops(m.proxies[m.rnd.IntN(len(m.proxies))], end-10+m.rnd.Int64N(15), end+20+m.rnd.Int64N(120)) // shorter than the quarantine
 	case 2:
 		breaks(first)
 	default:
@@ -434,7 +447,7 @@ func (m *model) fault() (mend func(), ticks int64) {
 		m.note("proxy %d stops until %d", p.index, p.stopped)
 	case 7:
 		for _, p := range m.proxies {
-			if s, _ := p.member.Standing(p.clock()); s == quarantine.Home && !p.owes { // another would take its notes with it
+			if s, _ := p.member.Standing(p.clock()); s == quarantine.Home && p.owes == [keys]bool{} { // another would take its notes with it
 				m.note("proxy %d begins anew", p.index)
 				m.start(p.index)
 				break
@@ -457,7 +470,7 @@ func (m *model) resumeBackend() {
 func (m *model) killBackend() {
 	m.note("the backend dies")
 	b := m.backend
-	b.dead, b.value, b.item, b.cas, b.stopped = true, 0, nil, 0, false
+	b.dead, b.values, b.item, b.cas, b.stopped = true, [keys]int{}, nil, 0, false
 	b.life++
 }
 

@@ -30,6 +30,10 @@ func (r *Rules) Lease() int64 { return 2 * r.Patience }
 // Wait is longer than every Lease, by the clocks' drift.
 func (r *Rules) Wait() int64 { return r.Lease() + r.Lease()/100 + 50*millisecond }
 
+// Quiet is for how long all polls must have failed before a backend counts as away: a Wait, and as long again as one poll may have hidden that the
+// proxy was stopped and its conn lost.
+func (r *Rules) Quiet() int64 { return r.Wait() + r.Patience + r.late() }
+
 // Watch is how long a backend must have been watched before it is used: longer than it takes who is Away to see that it is back, and to
 // store that.
 func (r *Rules) Watch() int64 { return r.Patience + r.Patience/2 }

@@ -44,6 +44,7 @@ type Pool struct {
 	Fetches  uint64 // gets sent to backends that other clients' gets could join
 	Joined   uint64 // gets that were answered by another client's fetch
 	Moves    uint64 // changes of which backends' keys are looked for elsewhere
+	Divided  uint64 // how often other proxies took a backend for away while this one used it
 
 	Split  pool.SplitFigures
 	Copies *copies.Summary // nil: no key gets copies
@@ -99,10 +100,11 @@ type Backend struct {
 	Journalled    uint64 // writes that went into it
 	Lost          uint64 // writes that it had no room for
 	Out           bool   // its keys are looked for elsewhere
+	Standing      string // where they are looked for, as all proxies have agreed: "home", "away" or "none"; "alone": they need not agree
 	Strays        int    // its keys that were written elsewhere meanwhile, and have not been deleted there
 
 	Requests  map[string]uint64 // Calls by verb
-	Errors    map[string]uint64 // Failures by kind: "timeout", "connect", "closed", "protocol", "overloaded", "down", "held", "unsettled", "shutdown"
+	Errors    map[string]uint64 // Failures by kind: "timeout", "connect", "closed", "protocol", "overloaded", "down", "held", "unsettled", "shutdown", "away"
 	Durations tally.Histogram   // of calls that were answered, from their sending on
 	Batches   tally.Histogram   // calls that went with one write
 
