@@ -76,19 +76,24 @@ func (r *result) String() string {
 	return strings.TrimSpace(r.answer)
 }
 
+// parse makes a request of its bytes.
+func parse(t *testing.T, request string) *protocol.Request {
+	req := &protocol.Request{}
+	n, err := protocol.ParseRequest([]byte(request), req)
+	if err != nil || n == 0 {
+		t.Fatalf("%q does not parse: %v", request, err)
+	}
+	if req.ValueLen >= 0 {
+		req.TakeValue([]byte(request)[n:])
+	}
+	return req
+}
+
 // send sends a request from the i-th loop and gives where its outcome will be.
 func (l *lab) send(i int, request string) *result {
 	r := &result{n: l.net}
 	l.loops[i].Post(func() {
-		req := &protocol.Request{}
-		n, err := protocol.ParseRequest([]byte(request), req)
-		if err != nil || n == 0 {
-			l.t.Errorf("%q does not parse: %v", request, err)
-			return
-		}
-		if req.ValueLen >= 0 {
-			req.TakeValue([]byte(request)[n:])
-		}
+		req := parse(l.t, request)
 		if err := l.pipes[i].Send(&backend.Call{Owner: r}, req, 0); err != nil {
 			r.Fail(nil, nil, err)
 		}

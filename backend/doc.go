@@ -20,6 +20,9 @@
 //
 // The keeper, on one loop of the process, probes a backend that is down and sends those deletes.
 //
+// Where several proxies agree upon when a backend is used, it has a lease (SetLease): without one its calls fail, and answers that come after its
+// end count as failures.
+//
 // The journal is the server's, and the Ledger keeps it by the server's address: when a Backend is retired, its successor under
 // whatever name, in this process or the next, goes on with the same debts.
 package backend

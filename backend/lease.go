@@ -25,6 +25,9 @@ func (b *Backend) SetLease(until int64) { b.lease.Store(until) }
 // Lease is what SetLease has set.
 func (b *Backend) Lease() int64 { return b.lease.Load() }
 
+// Kept says whether a loop looks after the backend.
+func (b *Backend) Kept() bool { return b.keeper.Load() != nil }
+
 // leaseEnded says whether the backend is not to be used. The clock is read once a turn.
 func (p *Pipeline) leaseEnded() bool {
 	until := p.Backend.lease.Load()

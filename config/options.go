@@ -212,7 +212,7 @@ func downOptions(d *poolDraft) []option {
 		{
 			"on_down", oneOf(&d.onDown, "fail", "eject", "gutter"), `"fail"`,
 			"Where the keys of a backend that is down are looked for: nowhere, on the ring's next backend, or in the pool that gutter names. With " +
-				"eject and gutter no other proxy may use the same backends.",
+				"eject and gutter all proxies over the same backends must have the same pools.",
 		},
 		{
 			"max_down", integer(&c.MaxDown, 0, 65535), "0",

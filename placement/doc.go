@@ -3,6 +3,12 @@
 //	Table.Spot ─► nobody is out: the ring's node
 //	           ─► the ring's node is out: its stand-in, by the ring's own rule (OnDownEject) or from the spare pool (OnDownGutter)
 //
+// With keys that move, a gate for each backend asks what all proxies have agreed upon, and follows it:
+//
+//	gate ─► quarantine.Member ─► Home: the backend has a lease (Backend.SetLease)
+//	                         ─► Away: the View passes it over
+//	                         ─► None: neither, and calls fail
+//
 // A Table is what all workers of a process share of a pool. Which backends are out is its View, an immutable value that changes for
 // all of them at one moment. Package backend says whether a backend is up; here is decided what follows from it for the keys.
 //
@@ -21,6 +27,10 @@
 // before the client hears (Spot.Arrived): if it is another, the key becomes a stray at once. Writes and reads that were placed by an
 // older view and are answered later are concurrent with all that happened since they came, so any order of them is a good one.
 //
-// All this is between the workers of one process. Several proxies before the same backends do not see each other's views: then a key
-// can be read here and written there. Backend.Gate is where they can agree about a backend that comes back.
+// Several proxies before the same backends do not see each other's views. When each of them goes from one place to the other is package
+// quarantine's to say, whose protocol sees to it that they are never in different ones. For that, what is answered counts only while what was
+// agreed holds still: a backend's answer while its lease stands, a stand-in's while the View does (Spot.Holds). What comes later is a failure
+// to the client, and its key is deleted. A gate says that the process has nothing more elsewhere when all writes to stand-ins that were begun
+// before have ended, their strays have left the journals of the backends where they lay, and their keys the journal of the backend where they
+// belong (gate.clean). A backend that knows no meta commands can hold no agreement: the process judges alone, by the backend's state.
 package placement

@@ -28,10 +28,11 @@ type gate struct {
 	rules  quarantine.Rules
 	member *quarantine.Member
 
-	busy bool  // a poll or a step is under way
-	next int64 // Loop time of the next poll
-	sent int64 // Kernel.Elapsed when the last was sent
-	skew int64 // Kernel.Elapsed beyond Kernel.Now
+	busy    bool  // a poll or a step is under way
+	refused int   // steps that the backend would not store, one after the other
+	next    int64 // Loop time of the next poll
+	sent    int64 // Kernel.Elapsed when the last was sent
+	skew    int64 // Kernel.Elapsed beyond Kernel.Now
 
 	standing quarantine.Standing
 	until    int64 // and how long it lasts, by Kernel.Elapsed
@@ -47,13 +48,16 @@ type lyingAt struct {
 	key string
 }
 
+// mostRefused is how often a backend may refuse to store the item before it counts as unable to.
+const mostRefused = 20
+
 // lyingPerLook is how many of them are looked at in one turn of the loop.
 const lyingPerLook = 2048
 
 func (t *Table) newGate(node int) *gate {
 	b := t.backends[node]
 	g := &gate{t: t, node: node, b: b}
-	g.rules.Patience = max(int64(b.Options().Timeout), quarantine.LeastPatience)
+	g.rules.Patience = min(max(int64(b.Options().Timeout), quarantine.LeastPatience), quarantine.MostPatience)
 	g.rules.Mutant = t.Rule
 	keys, _ := b.Journal()
 	g.member = quarantine.NewMember(&g.rules, t.random()|1, keys > 0 || b.Overflowed())
@@ -212,6 +216,8 @@ func (a *asked) Answer(c *backend.Call, r *protocol.Response, _ []byte) error {
 		return nil
 	case !backend.SpeaksMeta(version): // it may speak a dialect of it
 		ans.Result = quarantine.Unable
+	case ans.Result == quarantine.Missing && g.refused >= mostRefused:
+		ans.Result = quarantine.Unable
 	}
 	g.member.Polled(&ans, g.sent, g.elapsed())
 	g.refresh()
@@ -264,11 +270,18 @@ func (g *gate) step() {
 // stored waits for a step to be stored.
 type stored gate
 
-// Answer looks at once what stands there now.
-func (s *stored) Answer(*backend.Call, *protocol.Response, []byte) error {
+// Answer looks at once what stands there now, unless the backend would not have it.
+func (s *stored) Answer(_ *backend.Call, r *protocol.Response, _ []byte) error {
 	g := (*gate)(s)
-	g.busy, g.next = false, 0
-	g.t.wake(1)
+	g.busy = false
+	switch r.Status {
+	case protocol.StatusOK, protocol.StatusExists, protocol.StatusNotStored, protocol.StatusNotFound:
+		g.refused, g.next = 0, 0
+		g.t.wake(1)
+	default:
+		g.refused++
+		g.t.wake(g.next)
+	}
 	return nil
 }
 
@@ -310,7 +323,11 @@ func (g *gate) lies(l lyingAt) bool {
 		return false
 	}
 	for _, o := range g.t.gates {
-		if o.b == l.b && o.standing != quarantine.Home && o.standing != quarantine.Alone {
+		switch {
+		case o.b != l.b || o.standing == quarantine.Alone:
+		case o.standing == quarantine.Home:
+			return true
+		default:
 			o.member.Dirty()
 			return false
 		}

@@ -83,7 +83,7 @@ func New(r ring.Ring, backends []*backend.Backend, onDown OnDown, maxDown int) *
 	t.stands = make([]atomic.Uint32, len(backends))
 	for i, b := range backends {
 		t.strays[i].limit, t.strays[i].t = b.Options().JournalLimit, t
-		if onDown != OnDownFail && b.Lease() == backend.NoLease { // nobody has asked the other proxies yet
+		if onDown != OnDownFail && !b.Kept() { // it is new, and nobody has asked the other proxies yet
 			b.SetLease(backend.LeaseEnded)
 		}
 	}

@@ -104,7 +104,7 @@ func NewMember(r *Rules, id uint64, dirty bool) *Member {
 func (m *Member) Succeed(r *Rules) { m.rules, m.spent = r, true }
 
 // Dirty notes that keys must be deleted on the backend before it is used.
-func (m *Member) Dirty() { m.dirty = true }
+func (m *Member) Dirty() { m.dirty, m.leaving = true, false }
 
 // State is what the item said when it was last read; 0: it was not, or could not be.
 func (m *Member) State() State {

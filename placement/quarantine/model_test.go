@@ -86,6 +86,8 @@ type model struct {
 	proxies []*proxy
 	links   []*link
 	ops     []*op
+	kind    int   // of what happens; < 0: any
+	calm    int64 // until this tick nobody writes, if that is near: what was under way would hide what is old
 	values  int
 	keys    int // that are used
 	homes   int // reads that found something at home, and away
@@ -96,6 +98,7 @@ type model struct {
 func newModel(seed uint64, mutant quarantine.Mutant) *model {
 	m := &model{rnd: rand.New(rand.NewPCG(seed, 1)), rules: quarantine.Rules{Patience: quarantine.LeastPatience, Mutant: mutant}, now: 1000}
 	m.backend, m.standIn = &server{m: m}, &server{m: m}
+	m.kind = -1
 	m.keys = []int{1, keys}[m.rnd.IntN(2)]
 	m.backend.item = (&quarantine.Item{State: quarantine.Settled, Epoch: 1}).Append(nil)
 	for range 2 + m.rnd.IntN(2) {
@@ -279,6 +282,9 @@ func (p *proxy) operate() {
 		k = p.index % p.m.keys
 		o.key = k
 	}
+	if o.write && p.m.now < p.m.calm && p.m.now > p.m.calm-80 {
+		return
+	}
 	if where == quarantine.None || where == quarantine.Home && p.owes[k] || where == quarantine.Away && (p.cleaning[k] || p.paying[k]) {
 		return
 	}
@@ -373,7 +379,11 @@ func (m *model) run() {
 	stops := func(p *proxy, from, to int64) {
 		after(from, func() { p.stopped = max(p.stopped, m.now+to-from) })
 	}
-	switch m.rnd.IntN(4) {
+	kind := m.rnd.IntN(4)
+	if m.kind >= 0 {
+		kind = m.kind
+	}
+	switch kind {
 	case 0: // two short ones, and one proxy misses what is between them
 		second := first + 80 + m.rnd.Int64N(80)
 		for _, at := range []int64{first, second} {
@@ -391,6 +401,7 @@ func (m *model) run() {
 		}
 		after(first, hit)
 		after(end, mend)
+		m.calm = m.now + first + 70
 		stops(m.proxies[m.rnd.IntN(len(m.proxies))], end-10+m.rnd.Int64N(15), end+20+m.rnd.Int64N(120)) // shorter than the quarantine
 	case 2:
 		breaks(first)

@@ -13,8 +13,9 @@ const (
 	millisecond = 1_000_000
 	second      = 1000 * millisecond
 
-	// LeastPatience is the least that Rules.Patience may be.
+	// LeastPatience and MostPatience bound Rules.Patience.
 	LeastPatience = 300 * millisecond
+	MostPatience  = 2 * second
 	// Gone is for how many nanoseconds a holder's beat must not have moved for the holder to count as dead.
 	Gone = 5 * second
 	// beat is how often a holder moves it.
