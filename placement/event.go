@@ -15,6 +15,14 @@ type Event struct {
 	Divided bool
 }
 
+// Kind is "standing", or "divided".
+func (e *Event) Kind() string {
+	if e.Divided {
+		return "divided"
+	}
+	return "standing"
+}
+
 // Text says it in a line for people.
 func (e *Event) Text(backend string) string {
 	switch {

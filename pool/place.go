@@ -28,6 +28,15 @@ func Link(pools []*Shared) error {
 	return nil
 }
 
+// OnStanding has tell told when it changes where the proxies have agreed to look for a backend's keys, and when it shows that they had not: kind is
+// placement.Event.Kind, text a line for people. It must not block. Call it before the table is kept.
+func (s *Shared) OnStanding(tell func(kind, pool, backend, text string)) {
+	s.Table.SetNotify(func(e placement.Event) {
+		name := s.Backends[e.Node].Name
+		tell(e.Kind(), s.Config.Name, name, e.Text(name))
+	})
+}
+
 // LinkPools does for a worker's views of them what Link did for the pools.
 func LinkPools(pools []*Pool) {
 	for _, p := range pools {

@@ -54,13 +54,23 @@ func (s *Server) copiesChanged(p *pool.Shared) func(copies.Event) {
 			event.Key = watch.KeyName("", e.Hash, true)
 		}
 		event.Text = e.Text(event.Key, backendName)
-		level := zap.InfoLevel
-		if e.Kind == copies.Stale || e.Kind == copies.Foreign {
-			level = zap.ErrorLevel
-		}
-		s.log.Log(level, event.Text, zap.String("pool", event.Pool), zap.String("backend", event.Backend))
-		s.Note(event)
+		s.report(event, e.Kind == copies.Stale || e.Kind == copies.Foreign)
 	}
+}
+
+// standingChanged is told of what the proxies agree upon about a backend. Only that they do not is worth an alarm.
+func (s *Server) standingChanged(kind, pool, backend, text string) {
+	s.report(Event{Kind: kind, Pool: pool, Backend: backend, Text: text}, kind == EventDivided)
+}
+
+// report logs an event, and notes it.
+func (s *Server) report(event Event, bad bool) {
+	level := zap.InfoLevel
+	if bad {
+		level = zap.ErrorLevel
+	}
+	s.log.Log(level, event.Text, zap.String("pool", event.Pool), zap.String("backend", event.Backend))
+	s.Note(event)
 }
 
 // Note adds an event to those of Snapshot.Events; what else has happened to the process is its owner's to tell. The event's ID and

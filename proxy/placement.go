@@ -9,7 +9,6 @@ import (
 	"go.uber.org/zap"
 
 	"mcproxy/backend"
-	"mcproxy/placement"
 	"mcproxy/pool"
 )
 
@@ -35,20 +34,6 @@ func (s *Server) tellTable(pool string) {
 		if p := t.pool(pool); p != nil {
 			p.Table.Changed()
 		}
-	}
-}
-
-// standingChanged gives who is told of what the proxies agree upon about a pool's backends. Only that they do not is worth an alarm.
-func (s *Server) standingChanged(p *pool.Shared) func(placement.Event) {
-	return func(e placement.Event) {
-		event := Event{Kind: EventStanding, Pool: p.Config.Name, Backend: p.Backends[e.Node].Name}
-		level := zap.InfoLevel
-		if e.Divided {
-			event.Kind, level = EventDivided, zap.ErrorLevel
-		}
-		event.Text = e.Text(event.Backend)
-		s.log.Log(level, event.Text, zap.String("pool", event.Pool), zap.String("backend", event.Backend))
-		s.Note(event)
 	}
 }
 

@@ -85,7 +85,7 @@ func (s *Server) addPools(t, former *tables) error {
 			return err
 		}
 		p.Budget = s.budget
-		p.Table.SetNotify(s.standingChanged(p))
+		p.OnStanding(s.standingChanged)
 		if c := p.Copies(); c != nil {
 			c.SetNotify(s.copiesChanged(p))
 		}

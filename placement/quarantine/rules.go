@@ -13,9 +13,10 @@ const (
 	millisecond = 1_000_000
 	second      = 1000 * millisecond
 
-	// LeastPatience and MostPatience bound Rules.Patience.
+	// LeastPatience is the least that Rules.Patience may be.
 	LeastPatience = 300 * millisecond
-	MostPatience  = 2 * second
+	// MostPatience is the most that it should be: the service is down for several times as long.
+	MostPatience = 2 * second
 	// Gone is for how many nanoseconds a holder's beat must not have moved for the holder to count as dead.
 	Gone = 5 * second
 	// beat is how often a holder moves it.
