@@ -66,6 +66,7 @@ type proxy struct {
 	payFrom  int64  // ticks
 	away     int    // writes to the stand-in under way
 	nextOp   int64
+	heard    int64 // tick of the last poll that was answered
 }
 
 type op struct {
@@ -226,6 +227,7 @@ func (p *proxy) poll() {
 			p.member.Failed(sent, p.clock())
 			return
 		}
+		p.heard = p.m.now
 		a := r.(quarantine.Answer)
 		p.member.Polled(&a, sent, p.clock())
 		p.step()
@@ -257,7 +259,7 @@ func (p *proxy) pay() {
 	}
 	standing, _ := p.member.Standing(p.clock())
 	for k := range keys {
-		if p.owes[k] && !p.paying[k] {
+		if p.owes[k] && !p.paying[k] && p.m.now < p.heard+40 { // not before the backend answers
 			p.paying[k] = true
 			p.home.send(func(s *server) any { s.values[k] = 0; return true }, func(r any) {
 				p.paying[k] = false
@@ -377,7 +379,10 @@ func (m *model) run() {
 	}
 	first := 60 + m.rnd.Int64N(40)
 	stops := func(p *proxy, from, to int64) {
-		after(from, func() { p.stopped = max(p.stopped, m.now+to-from) })
+		after(from, func() {
+			p.stopped = max(p.stopped, m.now+to-from)
+			m.note("proxy %d stops until %d", p.index, p.stopped)
+		})
 	}
 	kind := m.rnd.IntN(4)
 	if m.kind >= 0 {
@@ -422,10 +427,11 @@ func (m *model) run() {
 		}
 		if b := m.backend.item; b != nil && b[5] != state { // where it hurts most
 			state = b[5]
+			m.note("state %d, %d holders", state, b[6])
 			if m.rnd.IntN(2) == 0 {
 				p := m.proxies[m.rnd.IntN(len(m.proxies))]
 				after(1+m.rnd.Int64N(40), func() {
-					p.stopped = m.now + 1 + m.rnd.Int64N(100)
+					p.stopped = max(p.stopped, m.now+1+m.rnd.Int64N(100))
 					m.note("proxy %d stops until %d", p.index, p.stopped)
 				})
 			}
