@@ -52,7 +52,7 @@ norace: ## Run the tests that the race detector would falsify (allocations, memo
 	GO='$(GO)' scripts/test-norace $(TESTFLAGS) $(PACKAGES)
 
 simulate: ## Simulate servers that fail, and two proxies over the same servers SEEDS times (100000), and check what their clients saw
-	$(GO) test ./pool -run '^(TestTwoProxies|TestFailedWritesNeverComeBack|TestMovedKeysAreNeverOld)$$' -timeout 0 -v -pair-seeds=$(strip $(SEEDS))
+	$(GO) test ./pool -run '^(TestTwoProxies|TestFailedWritesNeverComeBack|TestMovedKeysAreNeverOld|TestTwoProxiesMoveKeys)$$' -timeout 0 -v -pair-seeds=$(strip $(SEEDS))
 
 soak-simulate: ## Simulate two proxies that make copies of hot keys, SEEDS times (100000), about five minutes, and break one rule after the other
 	$(GO) test ./pool -run '^(TestCopies|TestCopyMutants)$$' -timeout 0 -v -copy-seeds=$(strip $(SEEDS))

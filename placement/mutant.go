@@ -8,5 +8,4 @@ const (
 	NoMutant     Mutant = iota
 	LeavesNoNote        // a write to a stand-in is not noted where the key belongs
 	LeavesStrays        // what was written to a stand-in stays there when the backend comes back
-	TrustsView          // a write to a stand-in is acknowledged without another look at the view
 )

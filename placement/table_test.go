@@ -203,6 +203,35 @@ func TestStraysAreDeletedWhereTheyLie(t *testing.T) {
 	}
 }
 
+// TestMutants breaks one rule after the other, and finds what is old.
+func TestMutants(t *testing.T) {
+	for _, m := range []struct {
+		mutant placement.Mutant
+		away   bool // it is found on the stand-in
+		want   string
+	}{{placement.LeavesNoNote, false, "old"}, {placement.LeavesStrays, true, "new"}} {
+		l := newLab(t, 3, placement.OnDownEject, 0)
+		l.table.Mutant = m.mutant
+		key := l.keyOn(1)
+		l.ask(1, fmt.Sprintf("set %s 0 0 3\r\nold\r\n", key))
+		l.servers[1].KeepItems = true
+		l.kill(1)
+		s := l.table.Spot(key)
+		if !s.Leave(key, l.loop.Now) {
+			t.Fatal("the key cannot be noted")
+		}
+		l.ask(s.Node, fmt.Sprintf("set %s 0 0 3\r\nnew\r\n", key))
+		l.start(1)
+		node := 1
+		if m.away {
+			node = s.Node
+		}
+		if got := l.ask(node, fmt.Sprintf("get %s\r\n", key)); !strings.Contains(got, m.want) {
+			t.Errorf("mutant %d: on %d stands %q", m.mutant, node, got)
+		}
+	}
+}
+
 // TestWhatCannotBeNotedIsNotWritten fills the list of strays.
 func TestWhatCannotBeNotedIsNotWritten(t *testing.T) {
 	l := newLab(t, 3, placement.OnDownEject, 0)
