@@ -185,7 +185,7 @@ func (f *faults) holdWrites(rng *rand.Rand) bool {
 	release := f.run.links[at].hold(toServer)
 	f.wait(time.Duration(5+rng.IntN(100)) * time.Millisecond)
 	f.run.proxies[i].pause()
-	f.wait(time.Duration(600+rng.IntN(2000)) * time.Millisecond)
+	f.wait(time.Duration(700+rng.IntN(1000)) * time.Millisecond)
 	release()
 	f.wait(time.Duration(5+rng.IntN(50)) * time.Millisecond)
 	f.run.proxies[i].resume()

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -65,7 +66,16 @@ func (f *faults) work() {
 	}
 }
 
+// kinds are the faults that the run suffers.
 func (f *faults) kinds() []fault {
+	list := f.all()
+	if only := f.run.variant.fault; only != "" {
+		list = slices.DeleteFunc(list, func(k fault) bool { return k.name != only })
+	}
+	return list
+}
+
+func (f *faults) all() []fault {
 	v := &f.run.variant
 	if v.gentle {
 		return append(gentleFaults(), v.copyFaults()...)

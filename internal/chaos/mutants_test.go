@@ -16,21 +16,22 @@ var (
 	mutantTime  = flag.Duration("mutant-time", 2*time.Minute, "after which a mutant counts as not found")
 )
 
-// mutants are rules of the packages replica and pool/copies that are broken on purpose, and the variant that is to find it.
-var mutants = []struct{ name, variant string }{
-	{"SkipsPrep", "copies"},
-	{"UpdatesCopies", "copies"},
-	{"SkipsDrain", "copies"},
-	{"SkipsWait", "copies"},
-	{"SkipsClean", "copies"},
-	{"SkipsRecov", "copies"},
-	{"FillsBlindly", "copies"},
-	{"IgnoresLoss", "copies"},
-	{"copies.TrustsOld", "copies"},
-	{"copies.ReadsOld", "copies"},
-	{"copies.ForgetsFailed", "copies"},
-	{"LeavesLocks", "ordered"},
-	{"LocksAlone", "ordered"},
+// mutants are rules of the packages replica and pool/copies that are broken on purpose, the variant that is to find it, and the fault that it
+// takes, if others only keep from it.
+var mutants = []struct{ name, variant, fault string }{
+	{"SkipsPrep", "copies", ""},
+	{"UpdatesCopies", "copies", ""},
+	{"SkipsDrain", "copies", ""},
+	{"SkipsWait", "copies", ""},
+	{"SkipsClean", "copies", ""},
+	{"SkipsRecov", "copies", ""},
+	{"FillsBlindly", "copies", ""},
+	{"IgnoresLoss", "copies", "guard deleted"},
+	{"copies.TrustsOld", "copies", "writes held, and their proxy"},
+	{"copies.ReadsOld", "copies", ""},
+	{"copies.ForgetsFailed", "copies", ""},
+	{"LeavesLocks", "ordered", ""},
+	{"LocksAlone", "ordered", ""},
 }
 
 // buildMutant builds a proxy that breaks a rule. No switch of the product's does so: the one line is in the build's own copy of a file.
@@ -86,6 +87,7 @@ func TestChaosFindsMutants(t *testing.T) {
 					break
 				}
 			}
+			v.fault = m.fault
 			r := newRun(t, buildMutant(t, m.name), v, same)
 			r.enough, r.length = 1, 5*time.Second
 			r.play(seed, *mutantTime, 0)
