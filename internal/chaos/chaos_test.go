@@ -52,7 +52,6 @@ type variant struct {
 	copies   bool    // hot keys have copies, and less is promised
 	gentle   bool    // nothing breaks promise B: in strict mode reads of copies do not go back in time then
 	bulk     bool    // half of what clients ask is for many keys
-	fault    string  // the only one; "": all that belong to the variant
 }
 
 // keys is how many keys of a round all clients share.

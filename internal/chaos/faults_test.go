@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/url"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -66,16 +65,7 @@ func (f *faults) work() {
 	}
 }
 
-// kinds are the faults that the run suffers.
 func (f *faults) kinds() []fault {
-	list := f.all()
-	if only := f.run.variant.fault; only != "" {
-		list = slices.DeleteFunc(list, func(k fault) bool { return k.name != only })
-	}
-	return list
-}
-
-func (f *faults) all() []fault {
 	v := &f.run.variant
 	if v.gentle {
 		return append(gentleFaults(), v.copyFaults()...)
