@@ -128,9 +128,13 @@ func TestLocksFailOver(t *testing.T) {
 		Backend: backend.Options{Timeout: 100 * time.Millisecond, FailureLimit: 1},
 	}
 	s := startProxyOf(t, proxy.Config{
-		Pools: []pool.Config{main, locks}, Routes: []proxy.Route{{Prefix: "_lock", Pool: "locks"}}, DefaultPool: "main",
+		Pools: []pool.Config{locks, main}, Routes: []proxy.Route{{Prefix: "_lock", Pool: "locks"}}, DefaultPool: "main",
 	})
+	for i := range servers {
+		waitOut(t, s, i, false)
+	}
 	servers[0].Pause()
+	waitOut(t, s, 0, true)
 	conn, rival := s.dial(t), s.dial(t)
 	for i := range 8 { // about half of them belong on the server that hangs
 		add := fmt.Sprintf("add _lock%d 2 60 1\r\n1\r\n", i)
