@@ -1,6 +1,7 @@
 package placement
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/binary"
 	"math"
@@ -57,7 +58,7 @@ const lyingPerLook = 2048
 func (t *Table) newGate(node int) *gate {
 	b := t.backends[node]
 	g := &gate{t: t, node: node, b: b}
-	g.rules.Patience = min(max(int64(b.Options().Timeout), quarantine.LeastPatience), quarantine.MostPatience)
+	g.rules.Patience = patience(b)
 	g.rules.Mutant = t.Rule
 	keys, _ := b.Journal()
 	g.member = quarantine.NewMember(&g.rules, t.random()|1, keys > 0 || b.Overflowed())
@@ -363,4 +364,29 @@ func (t *Table) holdAway() {
 func (s Spot) Holds(elapsed int64) bool {
 	t := s.view.t
 	return t.view.Load() == s.view && elapsed < t.away.Load()
+}
+
+// awaitMore is how much longer than it should take Await waits.
+const awaitMore = 500 * time.Millisecond
+
+// Await waits until it is known of all backends where their keys are looked for, but no longer than that takes from began on when a backend
+// answers and all proxies use it: who is asked before has to refuse. Call it after Keep.
+func (t *Table) Await(ctx context.Context, began time.Time) {
+	ticks := time.NewTicker(5 * time.Millisecond)
+	defer ticks.Stop()
+	for i, b := range t.backends {
+		rules := quarantine.Rules{Patience: patience(b)}
+		for t.Standing(i) == quarantine.None && time.Since(began) < time.Duration(rules.Watch())+awaitMore {
+			select {
+			case <-ctx.Done():
+				return
+			case <-ticks.C:
+			}
+		}
+	}
+}
+
+// patience is how long a poll of a backend may take.
+func patience(b *backend.Backend) int64 {
+	return min(max(int64(b.Options().Timeout), quarantine.LeastPatience), quarantine.MostPatience)
 }

@@ -140,8 +140,14 @@ func TestHotWriteTrips(t *testing.T) {
 		{"copies with another's lock", func(w *trips) { w.fill(); w.hosts("ms " + w.name + " 13 MA\r\n" + other + "\r\n") }, other},
 	}
 	writes := []struct{ line, want string }{
-		{"set a 0 0 1\r\n5\r\n", "STORED\r\n"}, {"append a 0 0 1\r\n6\r\n", "STORED\r\n"}, {"incr a 1\r\n", "57\r\n"}, {"touch a 100\r\n", "TOUCHED\r\n"},
-		{"ms a 1 T90\r\n7\r\n", "HD\r\n"}, {"replace a 0 0 1\r\n7\r\n", "STORED\r\n"}, {"delete a\r\n", "DELETED\r\n"}, {"add a 0 0 1\r\n4\r\n", "STORED\r\n"},
+		{"set a 0 0 1\r\n5\r\n", "STORED\r\n"},
+		{"append a 0 0 1\r\n6\r\n", "STORED\r\n"},
+		{"incr a 1\r\n", "57\r\n"},
+		{"touch a 100\r\n", "TOUCHED\r\n"},
+		{"ms a 1 T90\r\n7\r\n", "HD\r\n"},
+		{"replace a 0 0 1\r\n7\r\n", "STORED\r\n"},
+		{"delete a\r\n", "DELETED\r\n"},
+		{"add a 0 0 1\r\n4\r\n", "STORED\r\n"},
 	}
 	for _, c := range []struct {
 		mode           copies.Mode

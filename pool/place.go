@@ -2,8 +2,10 @@ package pool
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"mcproxy/backend"
 	"mcproxy/placement"
@@ -108,4 +110,12 @@ func (p *places) Holds(spot placement.Spot) *backend.Error {
 // Leave prepares a request for a stand-in.
 func (p *places) Leave(spot placement.Spot, req *protocol.Request) *backend.Error {
 	return (*Pool)(p).leave(spot, req)
+}
+
+// Await waits, for a moment, until it is known where the pools' keys are looked for: see placement.Table.
+func Await(ctx context.Context, pools []*Shared) {
+	began := time.Now()
+	for _, p := range pools {
+		p.Table.Await(ctx, began)
+	}
 }

@@ -23,6 +23,7 @@ import (
 	"mcproxy/internal/secrets"
 	"mcproxy/internal/tally"
 	"mcproxy/internal/tlsrelay"
+	"mcproxy/pool"
 	"mcproxy/proxy/limits"
 	"mcproxy/proxy/porch"
 )
@@ -60,8 +61,7 @@ type Server struct {
 	changes chronicle.StateChanges
 	reloads reloads
 
-	files secrets.Watcher // of certificates, keys and files of users
-
+	files     secrets.Watcher       // of certificates, keys and files of users
 	addresses chan *tally.Addresses // lends them to one Snapshot at a time
 
 	life    sync.Mutex   // held while Reload replaces the tables, and while Serve begins or ends
@@ -205,6 +205,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	s.keepBackends(t)
 	s.keepTables(t, new(tables))
 	s.keepGuards(t)
+	pool.Await(ctx, t.pools)
 	s.takeIn(t)
 	t.acceptors.Start(nil)
 	s.watching = s.watchAll(t)

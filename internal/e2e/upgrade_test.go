@@ -142,6 +142,33 @@ replicas.mode = "safe"
 	l.finish()
 }
 
+// TestUpgradeWhereKeysMove has a process take over where the proxies agree about each backend: clients wait until the new one knows of that, and
+// no request fails.
+func TestUpgradeWhereKeysMove(t *testing.T) {
+	if throughMemcached(t) {
+		return
+	}
+	l := startLineage(t, buildProgram(t), fmt.Sprintf(`
+[pools.main]
+backends = [%q, %q]
+on_down = "eject"
+on_error = "error"
+`, startMemcached(t).Addr(), startMemcached(t).Addr()))
+	until(t, "both backends are agreed upon", func() bool { return l.sum(l.figures(), "mcproxy_backend_standing", `standing="home"`) == 2 })
+	endLoad := startLoad(t, l.address)
+	for range 2 {
+		former := l.pid
+		wait := l.upgrade()
+		l.ends(former)
+		t.Logf("clients waited for %v", wait)
+		time.Sleep(*pauseFlag)
+	}
+	if result := endLoad(); result.Failed+result.Redials+result.Timeouts+result.Verify.Offences() != 0 || result.Answers == 0 {
+		t.Errorf("of %d requests %d failed, %d conns were opened anew, %d reads were wrong: %v", result.Answers, result.Failed, result.Redials, result.Verify.Offences(), result.Failures)
+	}
+	l.finish()
+}
+
 // startLoad has the load generator ask and check the answers until end is called.
 func startLoad(t *testing.T, address string) (end func() *bench.Result) {
 	t.Helper()
