@@ -59,9 +59,9 @@ func TestQueryGoesThrough(t *testing.T) {
 		l.net.Run(100 * time.Millisecond)
 		return r, refused
 	}
-	r, refused := ask(0)
+	r, _ := ask(0)
 	l.want(r.String(), "EN")
-	if _, refused = ask(1 << 40); !refused {
+	if _, refused := ask(1 << 40); !refused {
 		t.Error("it went on another conn than was wanted")
 	}
 	l.server.Pause()
