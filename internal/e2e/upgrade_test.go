@@ -154,7 +154,7 @@ backends = [%q, %q]
 on_down = "eject"
 on_error = "error"
 `, startMemcached(t).Addr(), startMemcached(t).Addr()))
-	until(t, "both backends are agreed upon", func() bool { return l.sum(l.figures(), "mcproxy_backend_standing", `standing="home"`) == 2 })
+	l.agreed(2)
 	endLoad := startLoad(t, l.address)
 	for range 2 {
 		former := l.pid
@@ -232,6 +232,12 @@ func (c *client) round(rng *rand.Rand, key string) string {
 	return ""
 }
 
+// agreed waits until keys of so many backends are looked for there, as all proxies have agreed.
+func (r *running) agreed(backends float64) {
+	r.t.Helper()
+	until(r.t, "the backends are agreed upon", func() bool { return r.sum(r.figures(), "mcproxy_backend_standing", `standing="home"`) == backends })
+}
+
 // TestUpgradeEjected has new processes take over while a backend is away, whose keys are on another: what it has that is old does not come back.
 func TestUpgradeEjected(t *testing.T) {
 	if throughMemcached(t) {
@@ -239,6 +245,7 @@ func TestUpgradeEjected(t *testing.T) {
 	}
 	well, away := startMemcached(t), startMemcached(t)
 	l := startLineage(t, buildProgram(t), fmt.Sprintf("[pools.main]\nbackends = [%q, %q]\non_down = \"eject\"\nfailure_limit = 1\ndamping = \"10ms\"\n", well.Addr(), away.Addr()))
+	l.agreed(2)
 	const keys = 20
 	c := l.dial(t)
 	for i := range keys {
@@ -275,9 +282,9 @@ func TestUpgradeEjected(t *testing.T) {
 	read("in the second process")
 	l.upgrade()
 	away.Resume()
-	until(t, "both backends are up", func() bool {
+	until(t, "both backends are used", func() bool {
 		read("while it comes back")
-		return l.sum(l.figures(), "mcproxy_backend_state", `state="up"`) == 2
+		return l.sum(l.figures(), "mcproxy_backend_standing", `standing="home"`) == 2
 	})
 	hits := read("when it is back")
 	l.upgrade()
@@ -286,6 +293,7 @@ func TestUpgradeEjected(t *testing.T) {
 		t.Error("no key is there, of those on the backend that was never away too")
 	}
 	until(t, "everything is settled", func() bool { return l.sum(l.figures(), "mcproxy_backend_journal_keys") == 0 })
+	l.agreed(2)
 	c.ask(t, "set k0 0 0 3\r\nend\r\nget k0\r\n", "STORED\r\nVALUE k0 0 3\r\nend\r\nEND\r\n")
 	l.finish()
 }
