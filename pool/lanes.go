@@ -108,7 +108,7 @@ func (p *Pool) lane(x *Exchange, req *protocol.Request, node int) (*backend.Pipe
 		x.Strays, x.expects = true, size
 		x.Lane, x.Cold, x.node = true, true, int32(node)
 		return pl, nil
-	case len(req.Value) >= laneValue && p.replicas == nil:
+	case len(req.Value) >= laneValue:
 		x.Waits, x.Lane = true, true
 		return l.pipelines[node], nil
 	}

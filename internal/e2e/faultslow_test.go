@@ -17,7 +17,7 @@ const (
 	slowValue     = 1_000_000 // bytes
 	slowAssembly  = 64 << 20  // the proxy's budget for them, if they are split, and its limit if they are not
 	slowAllowance = 64 << 20  // what the process may take beside it: its garbage, and 64 KiB a client
-	slowUnread    = 256 << 10 // what the kernel may be given for each: it has little room for clients that do not read, which all conns of the machine share
+	slowUnread    = 768 << 10 // what the kernel may be given for each: it has little room for clients that do not read, which all conns of the machine share
 )
 
 // slowAsked is how often each asks for a whole value: more than one, so that there is always another to wait for.

@@ -85,6 +85,9 @@ func (p *Promoter) Update(w *Window) {
 	for i := range w.Hot {
 		st := &w.Hot[i]
 		want := replica.CopiesFor(costs[i], total, w.Backends, p.tau, p.shared.Rules().MaxCopies)
+		if _, inChunks := w.Split[st.Hash]; !inChunks && int(st.ValueSize) > p.shared.Rules().MaxValue {
+			want = 0 // its value is not copied: copies would be looked for in vain
+		}
 		p.judge(p.keys[st.Hash], st, want, w.At)
 	}
 	for hash, k := range p.keys {

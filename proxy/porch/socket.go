@@ -90,7 +90,7 @@ func (a *Acceptor) setUp(keepalive time.Duration) error {
 
 // maxUnsent is how many bytes the kernel takes for a client beyond what that has room for. By itself it takes up to 4 MiB of each (tcp_wmem): a thousand
 // clients that ask and do not read would have it use up what it has for all conns of the machine (tcp_mem), and all would suffer.
-const maxUnsent = 128 << 10
+const maxUnsent = 512 << 10
 
 // Adapt sets what may change while it listens.
 func (a *Acceptor) Adapt(mode fs.FileMode, keepalive time.Duration) error {
