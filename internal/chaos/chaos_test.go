@@ -62,6 +62,9 @@ func (v *variant) keys() int {
 	return 40
 }
 
+// copiesFor is how long each variant with copies runs at least: two minutes in all.
+const copiesFor = 40 * time.Second
+
 const littleMemory = "2" // the least that memcached takes
 
 const commonSettings = `
@@ -285,7 +288,11 @@ func TestChaos(t *testing.T) {
 			if v.bulk {
 				share = (*readsFlag + quick - 1) / quick
 			}
-			r.play(seed+uint64(i), *durationFlag, share)
+			duration := *durationFlag
+			if v.copies { // what the proxies promise together takes the longest to break
+				duration = max(duration, copiesFor)
+			}
+			r.play(seed+uint64(i), duration, share)
 			t.Logf("seed %d, %v\n%v", seed, time.Since(r.started).Round(time.Millisecond), &r.report)
 			figures, violations := r.report.present()
 			if violations > 0 {
