@@ -67,7 +67,8 @@ func startMachineRoom(t *testing.T) (m *machineRoom, reason string) {
 	m.furnish()
 	cmd := exec.Command("/bin/bash", "-c", room, m.dir, m.groups)
 	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags: syscall.CLONE_NEWPID | syscall.CLONE_NEWNS | syscall.CLONE_NEWIPC | syscall.CLONE_NEWUTS, Pdeathsig: syscall.SIGKILL,
+		// No Pdeathsig, which is sent when the thread that forked has gone, and not only with the process.
+		Cloneflags: syscall.CLONE_NEWPID | syscall.CLONE_NEWNS | syscall.CLONE_NEWIPC | syscall.CLONE_NEWUTS,
 	}
 	if err := cmd.Start(); err != nil {
 		return nil, err.Error()
