@@ -69,7 +69,11 @@ func Parse(name, text string) (*File, error) {
 		return nil, Problems{syntaxProblem(name, err)}
 	}
 	r := reader{file: name}
-	file := r.document(value{at: index(text), data: data})
+	root, again := index(text)
+	for _, a := range again {
+		r.problems = append(r.problems, Problem{name, a.line, a.first.path(), fmt.Sprintf("is already on line %d; write it once", a.first.line)})
+	}
+	file := r.document(value{at: root, data: data})
 	sortByLine(r.warnings)
 	file.Warnings, file.data = r.warnings, data
 	if len(r.problems) > 0 {

@@ -67,7 +67,7 @@ func (r *reader) document(v value) *File {
 // once reports a second use of what should be there once, such as an address. seen has the first uses.
 func once(r *reader, seen map[string]value, id string, v value) (first bool) {
 	if before, ok := seen[id]; ok {
-		r.fail(v, "%s is already on line %d (%s); write it once", quote(v.data.(string)), before.at.line, before.path)
+		r.fail(v, "%s is already on line %d (%s); write it once", quote(v.data.(string)), before.at.line, before.at.path())
 		return false
 	}
 	seen[id] = v
@@ -164,16 +164,16 @@ func (d *draft) readPools(r *reader, v value) {
 }
 
 func (p *poolDraft) readCoalesce(r *reader, v value) {
-	r.table(v, "["+v.path+"]", coalesceOptions(p))
+	r.table(v, "["+v.at.path()+"]", coalesceOptions(p))
 }
 
 func (p *poolDraft) readHotKeys(r *reader, v value) {
-	r.table(v, "["+v.path+"]", hotkeyOptions(p))
+	r.table(v, "["+v.at.path()+"]", hotkeyOptions(p))
 }
 
 func (p *poolDraft) readTLS(r *reader, v value) {
 	c := &p.config.TLS
-	if !r.table(v, "["+v.path+"]", tlsOptions(p)) {
+	if !r.table(v, "["+v.at.path()+"]", tlsOptions(p)) {
 		return
 	}
 	pairOfFiles(r, v, c.Cert, c.Key)
@@ -186,11 +186,11 @@ func (p *poolDraft) readTLS(r *reader, v value) {
 }
 
 func (p *poolDraft) readSplit(r *reader, v value) {
-	r.table(v, "["+v.path+"]", splitOptions(p))
+	r.table(v, "["+v.at.path()+"]", splitOptions(p))
 }
 
 func (p *poolDraft) readReplicas(r *reader, v value) {
-	r.table(v, "["+v.path+"]", replicaOptions(p))
+	r.table(v, "["+v.at.path()+"]", replicaOptions(p))
 }
 
 // readBackends reads strings and tables.
@@ -234,7 +234,7 @@ func (p *poolDraft) add(r *reader, c pool.BackendConfig, item, address value) {
 		unique = once(r, p.names, c.Name, item.key("name")) && unique
 	} else if before, ok := p.names[c.Address]; ok && unique {
 		r.fail(address, "%s is already the name of a backend on line %d (%s); give this one a name",
-			quote(c.Address), before.at.line, before.path)
+			quote(c.Address), before.at.line, before.at.path())
 		unique = false
 	} else {
 		p.names[c.Address] = address
@@ -300,7 +300,7 @@ func (d *draft) checkLoops(r *reader) {
 	if a := d.file.Admin.Address; a != "" && !strings.HasSuffix(a, ":0") {
 		if first, ok := d.listeners[sameAddress("tcp", a)]; ok {
 			at := d.whole.key("admin").key("address")
-			r.fail(at, "%s is also on line %d (%s); write another port", quote(a), first.at.line, first.path)
+			r.fail(at, "%s is also on line %d (%s); write another port", quote(a), first.at.line, first.at.path())
 		}
 	}
 	for _, p := range d.pools {
@@ -309,7 +309,7 @@ func (d *draft) checkLoops(r *reader) {
 			at := p.addresses[id]
 			if first, ok := d.listeners[id]; ok {
 				r.fail(at, "%s is the proxy's own address on line %d (%s); write the address of a memcached",
-					quote(at.data.(string)), first.at.line, first.path)
+					quote(at.data.(string)), first.at.line, first.at.path())
 			}
 		}
 	}

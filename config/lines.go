@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/BurntSushi/toml"
@@ -9,9 +10,25 @@ import (
 // A node is the place of one value: the line of its key, or for a list's item the line on which the item begins. A table has
 // its keys, a list its items. Lines count from 1.
 type node struct {
+	in    *node  // the table or list that it is in; nil for the whole file
+	name  string // its key
+	item  int    // or its place in the list, from 1; 0: it has a key
 	line  int
+	whole bool // a value was written for it: no key can add to it
 	table map[string]*node
 	list  []*node
+}
+
+// path is such as "pools.main.backends[1]"; "" for the whole file.
+func (n *node) path() string {
+	switch {
+	case n.in == nil:
+		return ""
+	case n.item > 0:
+		return fmt.Sprintf("%s[%d]", n.in.path(), n.item-1)
+	default:
+		return join(n.in.path(), n.name)
+	}
 }
 
 // child gives the node of a key, and makes it if it is new.
@@ -22,14 +39,14 @@ func (n *node) child(key string, line int) *node {
 	if n.table == nil {
 		n.table = make(map[string]*node)
 	}
-	c := &node{line: line}
+	c := &node{in: n, name: key, line: line}
 	n.table[key] = c
 	return c
 }
 
-// item adds an item to a list.
-func (n *node) item(line int) *node {
-	c := &node{line: line}
+// add adds an item to a list.
+func (n *node) add(line int) *node {
+	c := &node{in: n, item: len(n.list) + 1, line: line}
 	n.list = append(n.list, c)
 	return c
 }
@@ -44,7 +61,10 @@ func (n *node) open() *node {
 
 // index finds the line of every key and list item in text, which toml.Decode has accepted: of the grammar it knows only what
 // is needed to tell keys, strings, comments and brackets apart. Other text gives a tree of no use, but no panic.
-func index(text string) *node {
+//
+// again are the keys that are written twice. The library lets some of them pass, and takes only one of the two:
+// "a = [1]" with "a.b = 2", "a.b = 1" with "a = 2".
+func index(text string) (root *node, again []repetition) {
 	// The library reads over one byte order mark, UTF-16's too.
 	for _, mark := range []string{"\xff\xfe", "\xfe\xff", "\xef\xbb\xbf"} {
 		if after, found := strings.CutPrefix(text, mark); found {
@@ -53,18 +73,20 @@ func index(text string) *node {
 		}
 	}
 	s := scanner{text: text, line: 1}
-	root := &node{line: 1}
+	root = &node{line: 1}
 	table := root
 	for {
 		s.blanks()
 		switch c := s.peek(); {
 		case c == 0:
-			return root
+			return root, s.again
 		case c == '[' && s.peekAt(1) == '[':
 			s.pos += 2
 			line := s.line
 			parent, last := s.descend(root)
-			table = parent.child(last, line).item(line)
+			list := parent.child(last, line)
+			s.once(list, !list.whole, line)
+			table = list.add(line)
 			s.take(']')
 			s.take(']')
 		case c == '[':
@@ -72,6 +94,7 @@ func index(text string) *node {
 			line := s.line
 			parent, last := s.descend(root)
 			table = parent.child(last, line)
+			s.once(table, !table.whole, line)
 			table.line = line // until now it had the line of the key that implied it
 			s.take(']')
 		default:
@@ -85,6 +108,21 @@ type scanner struct {
 	text string
 	pos  int
 	line int // of pos
+
+	again []repetition
+}
+
+// A repetition is a key that is written a second time.
+type repetition struct {
+	first *node
+	line  int
+}
+
+// once notes a repetition of first on that line, unless it is the first time.
+func (s *scanner) once(first *node, isFirst bool, line int) {
+	if !isFirst {
+		s.again = append(s.again, repetition{first, line})
+	}
 }
 
 // peek is the next byte, 0 at the end.
@@ -143,7 +181,9 @@ func (s *scanner) blanks() {
 func (s *scanner) descend(from *node) (parent *node, last string) {
 	parent, last = from, s.part()
 	for s.take('.') {
-		parent = parent.child(last, s.line).open()
+		parent = parent.child(last, s.line)
+		s.once(parent, !parent.whole, s.line)
+		parent = parent.open()
 		last = s.part()
 	}
 	return parent, last
@@ -184,7 +224,11 @@ func (s *scanner) pair(table *node) {
 	line := s.line
 	parent, last := s.descend(table)
 	s.take('=')
-	s.value(parent.child(last, line))
+	known := parent.table[last] != nil
+	n := parent.child(last, line)
+	s.once(n, !known, line)
+	n.whole = true
+	s.value(n)
 	if s.pos == start {
 		s.skip(1) // no key, no value: not TOML
 	}
@@ -204,7 +248,7 @@ func (s *scanner) value(n *node) {
 				break
 			}
 			before := s.pos
-			s.value(n.item(s.line))
+			s.value(n.add(s.line))
 			s.separator(before)
 		}
 		s.skip(1)

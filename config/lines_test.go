@@ -49,7 +49,11 @@ func TestIndex(t *testing.T) {
 			if _, err := toml.Decode(tt.text, &data); err != nil {
 				t.Fatal(err)
 			}
-			got := places(value{at: index(tt.text), data: data})
+			root, again := index(tt.text)
+			if len(again) > 0 {
+				t.Errorf("keys are said to be there twice: %+v", again)
+			}
+			got := places(value{at: root, data: data})
 			if diff := cmp.Diff(tt.want, got); diff != "" {
 				t.Errorf("lines of\n%s\n(-want +got):\n%s", tt.text, diff)
 			}
@@ -61,7 +65,7 @@ func TestIndex(t *testing.T) {
 func places(v value) []string {
 	var found []string
 	each := func(c value) {
-		found = append(found, fmt.Sprintf("%d %s", c.at.line, c.path))
+		found = append(found, fmt.Sprintf("%d %s", c.at.line, c.at.path()))
 		found = append(found, places(c)...)
 	}
 	names := v.keys()
@@ -74,6 +78,28 @@ func places(v value) []string {
 		each(item)
 	}
 	return found
+}
+
+// TestKeyTwice reads what the library takes although a key is there twice: it would drop one of the values.
+func TestKeyTwice(t *testing.T) {
+	for _, tt := range []struct{ text, want string }{
+		{"n = [1]\nn.x = 2\n", "2: n: is already on line 1"},
+		{"n = [{ a = 1 }]\nn.x = 2\n", "2: n: is already on line 1"},
+		{"n.x = 1\n\nn = [1]\n", "3: n: is already on line 1"},
+		{"n.x = 1\nn = 2\n", "2: n: is already on line 1"},
+		{"n = { x = 1 }\nn.y.z = 2\n", "2: n: is already on line 1"},
+		{"[t]\nn.x.y = 1\nn.x = 2\n", "3: t.n.x: is already on line 2"},
+		{"[t.n.x]\n[t]\nn = 1\n", "3: t.n: is already on line 1"},
+		{"a = [{ n.x = 1, n = 2 }]\n", "1: a[0].n: is already on line 1"},
+	} {
+		if err := toml.Unmarshal([]byte(tt.text), new(map[string]any)); err != nil {
+			t.Errorf("%q: the library says it itself: %v", tt.text, err)
+		}
+		_, err := Parse("f", tt.text)
+		if want := "f:" + tt.want + "; write it once"; err == nil || !slices.Contains(strings.Split(err.Error(), "\n"), want) {
+			t.Errorf("%q: %v, want %s", tt.text, err, want)
+		}
+	}
 }
 
 // FuzzIndex checks, for all that the library takes as TOML, that every value has a place, that there are no other places, and
@@ -94,10 +120,13 @@ func FuzzIndex(f *testing.F) {
 	}
 	f.Add("a.b = { c = [ [1, {d = '''x'''}], 2 ], \"\\u0041\" = 1 }\n[[x.y]]\n[x.y.z]\n[[x.y]]\nq=1979-05-27 07:32:00\n")
 	f.Fuzz(func(t *testing.T, text string) {
-		root := index(text)
+		root, again := index(text)
 		data := make(map[string]any)
 		if _, err := toml.Decode(text, &data); err != nil {
 			return
+		}
+		if len(again) > 0 {
+			return // Parse refuses it
 		}
 		sameShape(t, value{at: root, data: data}, strings.Split(text, "\n"))
 	})
@@ -105,25 +134,25 @@ func FuzzIndex(f *testing.F) {
 
 func sameShape(t *testing.T, v value, lines []string) {
 	if v.at == nil || v.at.line < 1 || v.at.line > len(lines) {
-		t.Fatalf("%s has no line: %+v", v.path, v.at)
+		t.Fatalf("%s has no line: %+v", v.at.path(), v.at)
 	}
 	table, _ := v.data.(map[string]any)
 	if len(table) != len(v.at.table) {
-		t.Fatalf("%s has %d keys and %d places", v.path, len(table), len(v.at.table))
+		t.Fatalf("%s has %d keys and %d places", v.at.path(), len(table), len(v.at.table))
 	}
 	for name := range table {
 		at := v.at.table[name]
 		if at == nil {
-			t.Fatalf("%s has no place for %q", v.path, name)
+			t.Fatalf("%s has no place for %q", v.at.path(), name)
 		}
 		if line := lines[at.line-1]; !strings.Contains(line, name) && !strings.Contains(line, `\`) {
-			t.Fatalf("%s: %q is not on line %d: %q", v.path, name, at.line, line)
+			t.Fatalf("%s: %q is not on line %d: %q", v.at.path(), name, at.line, line)
 		}
 		sameShape(t, v.key(name), lines)
 	}
 	items, _ := v.items()
 	if len(items) != len(v.at.list) {
-		t.Fatalf("%s has %d items and %d places", v.path, len(items), len(v.at.list))
+		t.Fatalf("%s has %d items and %d places", v.at.path(), len(items), len(v.at.list))
 	}
 	for _, item := range items {
 		sameShape(t, item, lines)

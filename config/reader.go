@@ -11,7 +11,6 @@ import (
 
 // A value is one value of the file with its place.
 type value struct {
-	path string // "pools.main.backends[1]"; "" for the whole file
 	at   *node
 	data any // as package toml decodes into any
 }
@@ -38,11 +37,11 @@ type kind struct {
 }
 
 func (r *reader) fail(v value, format string, args ...any) {
-	r.problems = append(r.problems, Problem{r.file, v.at.line, v.path, fmt.Sprintf(format, args...)})
+	r.problems = append(r.problems, Problem{r.file, v.at.line, v.at.path(), fmt.Sprintf(format, args...)})
 }
 
 func (r *reader) warn(v value, format string, args ...any) {
-	r.warnings = append(r.warnings, Problem{r.file, v.at.line, v.path, fmt.Sprintf(format, args...)})
+	r.warnings = append(r.warnings, Problem{r.file, v.at.line, v.at.path(), fmt.Sprintf(format, args...)})
 }
 
 // wrongType reports a value of another type than the key takes.
@@ -69,9 +68,9 @@ func (v value) keys() []string {
 // key gives the value of a key of a table. For a key that is not there it has the place of the table, and no data.
 func (v value) key(name string) value {
 	table, _ := v.data.(map[string]any)
-	c := value{path: join(v.path, name), at: v.at.table[name], data: table[name]}
+	c := value{at: v.at.table[name], data: table[name]}
 	if c.at == nil {
-		c.at = &node{line: v.at.line}
+		c.at = &node{in: v.at, name: name, line: v.at.line}
 	}
 	return c
 }
@@ -97,7 +96,7 @@ func (v value) items() (items []value, ok bool) {
 		return nil, false
 	}
 	for i, d := range data {
-		item := value{path: fmt.Sprintf("%s[%d]", v.path, i), at: &node{line: v.at.line}, data: d}
+		item := value{at: &node{in: v.at, item: i + 1, line: v.at.line}, data: d}
 		if i < len(v.at.list) {
 			item.at = v.at.list[i]
 		}
@@ -115,7 +114,7 @@ func (r *reader) table(v value, allowed string, options []option) bool {
 	for _, name := range v.keys() {
 		i := slices.IndexFunc(options, func(o option) bool { return o.name == name })
 		if i < 0 {
-			r.fail(v.key(name), "unknown key%s", suggest(name, v.path, options))
+			r.fail(v.key(name), "unknown key%s", suggest(name, v.at.path(), options))
 			continue
 		}
 		options[i].kind.read(r, v.key(name))
