@@ -7,7 +7,6 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"slices"
 	"strings"
 	"sync"
@@ -296,13 +295,4 @@ func TestUpgradeEjected(t *testing.T) {
 	l.agreed(2)
 	c.ask(t, "set k0 0 0 3\r\nend\r\nget k0\r\n", "STORED\r\nVALUE k0 0 3\r\nend\r\nEND\r\n")
 	l.finish()
-}
-
-// refusesAll says whether nobody listens there any more.
-func refusesAll(address string) bool {
-	conn, err := net.Dial("tcp", address)
-	if err == nil {
-		conn.Close()
-	}
-	return err != nil
 }
