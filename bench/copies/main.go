@@ -69,25 +69,17 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	machine, err := rig.NewMachine(ctx, "bench-copies", out, opts.Binary)
+	machine, page, err := opts.Begin(ctx, "bench-copies", out)
 	if err != nil {
 		return err
 	}
 	defer machine.Close()
 	h := &harness{machine, opts}
-	rows, err := h.Describe(ctx)
-	if err != nil {
-		return err
-	}
-	rows = append(rows, []string{"memcached", h.VersionLine(ctx, "memcached", "-V")})
-	page := &rig.Page{
-		Title: "Copies of hot keys", Target: "bench-copies", Kind: "-copies", Full: opts.full(), Begun: time.Now(), Machine: rows,
-		Method: fmt.Sprintf("Fresh memcacheds (-t 1) for each line, and fresh mcproxies (1 worker each, as by default but for `[pools.main.replicas]` and a "+
-			"timeout of 5 s), which know nothing of each other. The proxies are on one core, `mcproxy bench` and the memcacheds on another. A line is measured %d "+
-			"times, %v each, and what counts is the median, with the least and the greatest beside it. `make bench-copies COPYFLAGS='--lines zipf'` measures one line.",
-			opts.Runs, opts.Duration),
-		Head: []string{"", "line", "to reach", "figures (median, min..max)", "reached"},
-	}
+	page.Title, page.Kind, page.Full = "Copies of hot keys", "-copies", opts.full()
+	page.Method = fmt.Sprintf("Fresh memcacheds (-t 1) for each line, and fresh mcproxies (1 worker each, as by default but for `[pools.main.replicas]` and a "+
+		"timeout of 5 s), which know nothing of each other. The proxies are on one core, `mcproxy bench` and the memcacheds on another. A line is measured %d "+
+		"times, %v each, and what counts is the median, with the least and the greatest beside it. `make bench-copies COPYFLAGS='--lines zipf'` measures one line.",
+		opts.Runs, opts.Duration)
 	return h.Run(ctx, page, opts.Select(h.lines()), opts.Out)
 }
 

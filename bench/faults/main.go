@@ -71,25 +71,17 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	machine, err := rig.NewMachine(ctx, "bench-faults", out, opts.Binary)
+	machine, page, err := opts.Begin(ctx, "bench-faults", out)
 	if err != nil {
 		return err
 	}
 	defer machine.Close()
 	h := &harness{machine, opts}
-	rows, err := h.Describe(ctx)
-	if err != nil {
-		return err
-	}
-	rows = append(rows, []string{"memcached", h.VersionLine(ctx, "memcached", "-V")})
-	page := &rig.Page{
-		Title: "What the misfortune of some costs others", Target: "bench-faults", Kind: "-faults", Full: opts.full(), Begun: time.Now(), Machine: rows,
-		Method: fmt.Sprintf("Fresh memcacheds (-t 1) and a fresh mcproxy (1 worker) for each line. The proxy is on one core, `mcproxy bench`, the memcacheds and the slow "+
-			"clients on another. The same load runs with the fault and without it in turns, A B, B A, %d pairs of runs of %v after a warm-up of %v, on the same "+
-			"processes; what is judged is the median of the pairs' ratios, with : without, and the least and the greatest ratio stand beside it. "+
-			"`make bench-faults FAULTBENCHFLAGS='--lines slow'` measures one line.", opts.Pairs, opts.Duration, rig.Warmup),
-		Head: []string{"", "line", "to reach", "figures (median, min..max)", "reached"},
-	}
+	page.Title, page.Kind, page.Full = "What the misfortune of some costs others", "-faults", opts.full()
+	page.Method = fmt.Sprintf("Fresh memcacheds (-t 1) and a fresh mcproxy (1 worker) for each line. The proxy is on one core, `mcproxy bench`, the memcacheds and the slow "+
+		"clients on another. The same load runs with the fault and without it in turns, A B, B A, %d pairs of runs of %v after a warm-up of %v, on the same "+
+		"processes; what is judged is the median of the pairs' ratios, with : without, and the least and the greatest ratio stand beside it. "+
+		"`make bench-faults FAULTBENCHFLAGS='--lines slow'` measures one line.", opts.Pairs, opts.Duration, rig.Warmup)
 	return h.Run(ctx, page, opts.Select(h.lines()), opts.Out)
 }
 

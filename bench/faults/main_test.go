@@ -2,46 +2,21 @@ package main
 
 import (
 	"bytes"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"go.uber.org/goleak"
 
-	"mcproxy/bench/rig"
+	"mcproxy/bench/rigtest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // TestReal measures two lines for a pair of seconds, on real memcacheds and a real proxy.
 func TestReal(t *testing.T) {
-	binary := filepath.Join(t.TempDir(), "mcproxy")
-	if out, err := exec.Command("go", "build", "-buildvcs=false", "-o", binary, "mcproxy/cmd/mcproxy").CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
-	}
-	page := filepath.Join(t.TempDir(), "page.md")
-	var log bytes.Buffer
-	args := []string{"--mcproxy", binary, "--pairs", "1", "--seconds", "1", "--rate", "500", "--clients", "20", "--lines", "stopped-asked,slow", "--out", page}
-	if err := run(t.Context(), args, &log); err != nil {
-		t.Fatalf("%v\n%s", err, &log)
-	}
-	written, err := os.ReadFile(page)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, part := range []string{
+	rigtest.Page(t, run, []string{"--mcproxy", rigtest.Build(t), "--pairs", "1", "--seconds", "1", "--rate", "500", "--clients", "20", "--lines", "stopped-asked,slow"},
 		"# What the misfortune of some costs others, ", "## stopped-asked: ", "| p99, with : without ≤ 1.050 | ", "--key-file ",
-		"## slow: ", "| p99, with : without ≤ 1.100 | ", "| memory that slow clients add at most ≤ 65.2 MiB | ", "| with : without | ",
-	} {
-		if !strings.Contains(string(written), part) {
-			t.Errorf("the page lacks %q:\n%s\n%s", part, written, &log)
-		}
-	}
-	if strings.Contains(string(written), "NaN") || strings.Contains(string(written), rig.Unmeasured) {
-		t.Errorf("the page has figures that are none:\n%s", written)
-	}
+		"## slow: ", "| p99, with : without ≤ 1.100 | ", "| memory that slow clients add at most ≤ 65.2 MiB | ", "| with : without | ")
 }
 
 func TestOptions(t *testing.T) {

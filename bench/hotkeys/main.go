@@ -19,7 +19,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"time"
 
 	"mcproxy/bench/rig"
 )
@@ -32,24 +31,14 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	machine, err := rig.NewMachine(ctx, "bench-hotkeys", out, opts.Binary, rig.Nutcracker, opts.goCommand)
+	machine, page, err := opts.Begin(ctx, "bench-hotkeys", out, rig.Nutcracker, opts.goCommand)
 	if err != nil {
 		return err
 	}
 	defer machine.Close()
 	h := &harness{machine, opts}
-	rows, err := h.Describe(ctx)
-	if err != nil {
-		return err
-	}
-	for _, program := range []string{"memcached", rig.Nutcracker} {
-		rows = append(rows, []string{program, h.VersionLine(ctx, program, "-V")})
-	}
-	page := &rig.Page{
-		Title: "Hot and oversized keys", Target: "bench-hotkeys", Kind: "-hotkeys", Full: opts.full(),
-		Begun: time.Now(), Machine: rows, Method: h.method(),
-		Head: []string{"", "line", "to reach", "figures (median, min..max)", "reached"},
-	}
+	page.Title, page.Kind, page.Full = "Hot and oversized keys", "-hotkeys", opts.full()
+	page.Method = h.method()
 	return h.Run(ctx, page, h.lines(), opts.Out)
 }
 

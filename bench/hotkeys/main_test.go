@@ -3,14 +3,13 @@ package main
 import (
 	"bytes"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"go.uber.org/goleak"
 
 	"mcproxy/bench/rig"
+	"mcproxy/bench/rigtest"
 )
 
 // A child that is not waited for is a goroutine that leaks.
@@ -18,33 +17,11 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // TestReal measures two lines on real memcacheds and a real mcproxy, shortly: the page has their figures, and no list is lost.
 func TestReal(t *testing.T) {
-	binary := filepath.Join(t.TempDir(), "mcproxy")
-	if out, err := exec.Command("go", "build", "-buildvcs=false", "-o", binary, "mcproxy/cmd/mcproxy").CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
-	}
-	page := filepath.Join(t.TempDir(), "page.md")
-	var log bytes.Buffer
-	err := run(t.Context(), []string{"--mcproxy", binary, "--runs", "1", "--seconds", "1", "--lines", "b,d", "--out", page}, &log)
-	if err != nil {
-		t.Fatalf("%v\n%s", err, &log)
-	}
-	written, err := os.ReadFile(page)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, part := range []string{
+	rigtest.Page(t, run, []string{"--mcproxy", rigtest.Build(t), "--runs", "1", "--seconds", "1", "--lines", "b,d"},
 		"# Hot and oversized keys, ", "| lists refused ≤ 0, each run | 0 | 0..0 | yes |", "| tokens lost ≤ 0, each run | 0 | 0..0 | yes |",
 		"| bytes lost of the lists as they were at first and of what was added ≤ 0, each run | 0 | 0..0 | yes |",
 		"| lists written | ", "| one memcached itself: lists refused | ", "| home server's bytes : mean ≤ 1.050 | ",
-		"`mcproxy bench PROXY --workload keystone-tokens ", "--backends MEMCACHED,…",
-	} {
-		if !strings.Contains(string(written), part) {
-			t.Errorf("the page lacks %q:\n%s\n%s", part, written, &log)
-		}
-	}
-	if strings.Contains(string(written), "NaN") || strings.Contains(string(written), rig.Unmeasured) {
-		t.Errorf("the page has figures that are none:\n%s", written)
-	}
+		"`mcproxy bench PROXY --workload keystone-tokens ", "--backends MEMCACHED,…")
 }
 
 // TestHeavyUsers asks real servers where lists lie.

@@ -53,25 +53,17 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	machine, err := rig.NewMachine(ctx, "bench-metrics", out, opts.Binary)
+	machine, page, err := opts.Begin(ctx, "bench-metrics", out)
 	if err != nil {
 		return err
 	}
 	defer machine.Close()
 	h := &harness{machine, opts}
-	rows, err := h.Describe(ctx)
-	if err != nil {
-		return err
-	}
-	page := &rig.Page{
-		Title: "What counting costs", Target: "bench-metrics", Kind: "-metrics", Begun: time.Now(), Machine: rows,
-		Full: opts.Full(fullPairs, fullSeconds),
-		Method: fmt.Sprintf("4 memcacheds (-t 1) and two mcproxies before them (1 worker, configured as for `make bench-rivals`): the program as it is, whose "+
-			"/metrics is fetched once a second, and the same source built with the tag uncounted, which counts no requests, keys, bytes, sizes, lifetimes and durations. "+
-			"The proxies are on one core, `mcproxy bench` and the memcacheds on another. They take turns, A B, B A, %d pairs of runs of %v after a warm-up of %v; "+
-			"what counts is the median of the pairs' ratios, with the least and the greatest beside it.", opts.Pairs, opts.Duration, rig.Warmup),
-		Head: []string{"", "load", "to reach", "figures (median, min..max)", "reached"},
-	}
+	page.Title, page.Kind, page.Full = "What counting costs", "-metrics", opts.Full(fullPairs, fullSeconds)
+	page.Method = fmt.Sprintf("4 memcacheds (-t 1) and two mcproxies before them (1 worker, configured as for `make bench-rivals`): the program as it is, whose "+
+		"/metrics is fetched once a second, and the same source built with the tag uncounted, which counts no requests, keys, bytes, sizes, lifetimes and durations. "+
+		"The proxies are on one core, `mcproxy bench` and the memcacheds on another. They take turns, A B, B A, %d pairs of runs of %v after a warm-up of %v; "+
+		"what counts is the median of the pairs' ratios, with the least and the greatest beside it.", opts.Pairs, opts.Duration, rig.Warmup)
 	loads := []rig.Load{
 		{Name: "W1", Title: "50 conns, no pipelining, 100 B, 10 % sets", Measure: func(ctx context.Context, f *rig.Findings) error { return h.compare(ctx, f, 1) }},
 		{Name: "W3", Title: "50 conns, pipeline 16", Measure: func(ctx context.Context, f *rig.Findings) error { return h.compare(ctx, f, 16) }},

@@ -1,56 +1,28 @@
 package main
 
 import (
-	"bytes"
-	"os"
-	"os/exec"
+	"io"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"go.uber.org/goleak"
 
-	"mcproxy/bench/rig"
+	"mcproxy/bench/rigtest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func build(t *testing.T, name string, more ...string) (path string) {
-	t.Helper()
-	path = filepath.Join(t.TempDir(), name)
-	argv := append([]string{"build", "-buildvcs=false", "-o", path}, more...)
-	if out, err := exec.Command("go", append(argv, "mcproxy/cmd/mcproxy")...).CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
-	}
-	return path
-}
-
 // TestReal measures both loads for a second, on real memcacheds.
 func TestReal(t *testing.T) {
-	binary, uncounted := build(t, "mcproxy"), build(t, "uncounted", "-tags", "uncounted")
-	page := filepath.Join(t.TempDir(), "page.md")
-	var log bytes.Buffer
-	if err := run(t.Context(), []string{"--mcproxy", binary, "--uncounted", uncounted, "--pairs", "1", "--seconds", "1", "--out", page}, &log); err != nil {
-		t.Fatalf("%v\n%s", err, &log)
-	}
-	written, err := os.ReadFile(page)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, part := range []string{
+	binary := rigtest.Build(t)
+	args := []string{"--mcproxy", binary, "--pairs", "1", "--seconds", "1", "--uncounted"}
+	rigtest.Page(t, run, append(args, rigtest.Build(t, "-tags", "uncounted")),
 		"# What counting costs, ", "## W1: 50 conns", "## W3: 50 conns", "| user + system, counted : uncounted ≤ 1.020 | ",
-		"| requests/s, counted : uncounted ≥ 0.980 | ", "| counted | ", "| uncounted | ", "`mcproxy bench PROXY --conns 50 --pipeline 16 ",
-	} {
-		if !strings.Contains(string(written), part) {
-			t.Errorf("the page lacks %q:\n%s\n%s", part, written, &log)
-		}
-	}
-	if strings.Contains(string(written), "NaN") || strings.Contains(string(written), rig.Unmeasured) {
-		t.Errorf("the page has figures that are none:\n%s", written)
-	}
+		"| requests/s, counted : uncounted ≥ 0.980 | ", "| counted | ", "| uncounted | ", "`mcproxy bench PROXY --conns 50 --pipeline 16 ")
 
 	// One that counts cannot stand in for one that does not.
-	err = run(t.Context(), []string{"--mcproxy", binary, "--uncounted", binary, "--pairs", "1", "--seconds", "1", "--out", page}, &log)
+	err := run(t.Context(), append(args, binary, "--out", filepath.Join(t.TempDir(), "page.md")), io.Discard)
 	if want := "uncounted: requests are counted: true"; err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("twice the same program: %v, want %s", err, want)
 	}

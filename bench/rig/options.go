@@ -1,9 +1,11 @@
 package rig
 
 import (
+	"context"
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"time"
@@ -100,4 +102,25 @@ func List(text string) []string {
 		return nil
 	}
 	return strings.Split(text, ",")
+}
+
+// Begin prepares the machine for the program of that name, and its page, of which the title, the method and what tells its files apart are
+// missing. programs are NewMachine's. Close the machine.
+func (o *Options) Begin(ctx context.Context, name string, out io.Writer, programs ...string) (*Machine, *Page, error) {
+	m, err := NewMachine(ctx, name, out, o.Binary, programs...)
+	if err != nil {
+		return nil, nil, err
+	}
+	rows, err := m.Describe(ctx)
+	if err != nil {
+		m.Close()
+		return nil, nil, err
+	}
+	rows = append(rows, []string{"memcached", m.VersionLine(ctx, "memcached", "-V")})
+	if slices.Contains(programs, Nutcracker) {
+		rows = append(rows, []string{Nutcracker, m.VersionLine(ctx, Nutcracker, "-V")})
+	}
+	return m, &Page{
+		Target: name, Begun: time.Now(), Machine: rows, Head: []string{"", "line", "to reach", "figures (median, min..max)", "reached"},
+	}, nil
 }

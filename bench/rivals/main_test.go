@@ -6,7 +6,6 @@ import (
 	"errors"
 	"math"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -17,28 +16,18 @@ import (
 	"go.uber.org/goleak"
 
 	"mcproxy/bench/rig"
+	"mcproxy/bench/rigtest"
 )
 
 // A child that is not waited for is a goroutine that leaks.
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-// buildMcproxy makes the program that is measured, and measures.
-func buildMcproxy(t *testing.T) string {
-	t.Helper()
-	binary := filepath.Join(t.TempDir(), "mcproxy")
-	build := exec.Command("go", "build", "-buildvcs=false", "-o", binary, "mcproxy/cmd/mcproxy")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %v\n%s", build, err, out)
-	}
-	return binary
-}
 
 // TestRealNutcracker measures one load against a real nutcracker. A program that is missing fails it.
 func TestRealNutcracker(t *testing.T) {
 	page := filepath.Join(t.TempDir(), "sub", "page.md")
 	var log bytes.Buffer
 	err := run(t.Context(), []string{
-		"--mcproxy", buildMcproxy(t), "--pairs", "1", "--seconds", "1", "--loads", "W3", "--against", nutcracker, "--out", page,
+		"--mcproxy", rigtest.Build(t), "--pairs", "1", "--seconds", "1", "--loads", "W3", "--against", nutcracker, "--out", page,
 	}, &log)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, &log)
@@ -95,7 +84,7 @@ func rowOf(t *testing.T, page, name, column string) map[string]float64 {
 
 // TestRealStrace counts the system calls of lone gets.
 func TestRealStrace(t *testing.T) {
-	opts := &options{Options: rig.Options{Binary: buildMcproxy(t), Pairs: 1, Duration: time.Second}, against: []string{nutcracker}}
+	opts := &options{Options: rig.Options{Binary: rigtest.Build(t), Pairs: 1, Duration: time.Second}, against: []string{nutcracker}}
 	var log bytes.Buffer
 	h, err := newHarness(t.Context(), opts, &log)
 	if err != nil {
@@ -131,7 +120,7 @@ func TestRealStrace(t *testing.T) {
 
 // TestInterrupt stops a comparison in the middle of a run: it ends soon, and leaves neither processes nor files.
 func TestInterrupt(t *testing.T) {
-	binary := buildMcproxy(t)
+	binary := rigtest.Build(t)
 	temp := t.TempDir()
 	t.Setenv("TMPDIR", temp)
 	page := filepath.Join(t.TempDir(), "page.md")

@@ -198,16 +198,17 @@ var house = []archtest.Row{
 	// What programs that measure whole proxies are made with: processes, /proc, pages, which package bench does without. It and they
 	// know mcproxy by its command line alone.
 	{Package: "bench/rig"},
+	{Package: "bench/rigtest", May: []string{"bench/rig"}},
 	// The comparison with other proxies, a program.
-	{Package: "bench/rivals", May: []string{"bench/rig"}},
+	{Package: "bench/rivals", May: []string{"bench/rig", "bench/rigtest"}},
 	// What hot and oversized keys are to reach, a program.
-	{Package: "bench/hotkeys", May: []string{"bench/rig"}},
+	{Package: "bench/hotkeys", May: []string{"bench/rig", "bench/rigtest"}},
 	// What counting requests costs, a program.
-	{Package: "bench/overhead", May: []string{"bench/rig"}},
+	{Package: "bench/overhead", May: []string{"bench/rig", "bench/rigtest"}},
 	// What copies of hot keys do, a program.
-	{Package: "bench/copies", May: []string{"bench/rig"}},
+	{Package: "bench/copies", May: []string{"bench/rig", "bench/rigtest"}},
 	// What a stopped memcached and slow clients cost others, a program.
-	{Package: "bench/faults", May: []string{"bench/rig"}},
+	{Package: "bench/faults", May: []string{"bench/rig", "bench/rigtest"}},
 	// Figures, names and keys as terminals show them: what top and the commands share.
 	{Package: "internal/termtext", Never: []string{"net", "os", "io"}},
 	// A running proxy on a terminal: what its admin endpoints tell, as tables, and the keys that are pressed. No sockets.
