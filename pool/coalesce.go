@@ -53,6 +53,7 @@ func (c Coalesce) String() string {
 // parsed further (Exchange.Waits), so that its later writes cannot overtake it.
 type coalescer struct {
 	fetches map[uint64]*fetch // by key and verb: the newest, or the one on the wire with the waiting one behind it
+	withCAS int               // of them: those of gets
 	free    []*fetch
 	joined  map[uint64]uint64 // by hotkey.Hash: gets that joined others' fetches since AddJoined
 }
@@ -88,6 +89,11 @@ func (p *Pool) share(x *Exchange, req *protocol.Request, affinity uint32) bool {
 		return false
 	}
 	c := &p.coalescer
+	if c.withCAS > 0 || req.Verb == protocol.Gets {
+		if o := c.fetches[^id]; o != nil && !o.sent() {
+			x.Waits = true // what this client asks later could join that one, and find what was there before this one
+		}
+	}
 	f := c.fetches[id]
 	switch {
 	case f == nil:
@@ -99,6 +105,7 @@ func (p *Pool) share(x *Exchange, req *protocol.Request, affinity uint32) bool {
 		x.Waits = x.Waits || f.expects > 0 // 0 too if it has failed
 		return true
 	case f.verb != req.Verb || !bytes.Equal(f.key, req.Key): // two keys with one hash: one of them does without
+		x.Waits = true // as above
 		return false
 	case p.pipeline(f.spot.Node).Blocked(req.Key): // a write has failed since the fetch was let through
 		return false
@@ -118,6 +125,8 @@ func (p *Pool) share(x *Exchange, req *protocol.Request, affinity uint32) bool {
 			return false
 		}
 		x.Waits = true
+	case x.Behind:
+		return false
 	case affinity != f.affinity && len(p.Pipelines) > 0 && p.Shared.Config.Backend.Connections > 1:
 		x.Waits = true // what this client asks later may go on another conn
 	}
@@ -170,6 +179,9 @@ func (p *Pool) newFetch(id uint64, req *protocol.Request, affinity uint32) *fetc
 		c.free = c.free[:n-1]
 	} else if c.fetches == nil {
 		c.fetches = make(map[uint64]*fetch)
+	}
+	if req.Verb == protocol.Gets {
+		c.withCAS++
 	}
 	f.p, f.id, f.verb, f.affinity = p, id, req.Verb, affinity
 	f.key = append(f.key[:0], req.Key...)
@@ -346,6 +358,9 @@ func (f *fetch) ended() {
 	}
 	next := f.next
 	delete(c.fetches, f.id)
+	if f.verb == protocol.Gets {
+		c.withCAS--
+	}
 	*f = fetch{key: f.key[:0]}
 	if len(c.free) < 256 {
 		c.free = append(c.free, f)

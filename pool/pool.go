@@ -145,9 +145,10 @@ type Exchange struct {
 	Done, Reads, Unsure bool
 	// Cold must be set by whoever sets Held, Kept, Claim, Body or Heavy. Lent says that Held is a part of another buffer.
 	Cold, Lent bool
-	// Alone keeps a get from sharing a fetch with others: its client has unanswered writes. Blunt has failures told as errors, whatever the
-	// pool's OnError says. Sole says that its client has nothing else under way, but for what has Lane set. Set them before the exchange is begun.
-	Alone, Blunt, Sole bool
+	// Alone keeps a get from sharing a fetch with others: its client has unanswered writes. Behind keeps it from fetches that may have been
+	// asked before: its client has unanswered reads that share none. Blunt has failures told as errors, whatever the pool's OnError says. Sole
+	// says that its client has nothing else under way, but for what has Lane set. Set them before the exchange is begun.
+	Alone, Behind, Blunt, Sole bool
 	// Lane is set by Do: the request went to its backend on the conns for large values.
 	Lane bool
 	// Waits is set by Do: what the client asks later must not be begun before this exchange is finished.

@@ -3,6 +3,7 @@ package proxy
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -34,6 +35,7 @@ type crowd struct {
 	stopped int        // the port of a backend that reads nothing; 0: none
 	perTurn int        // bytes that a conn to a backend brings in a turn; 0: all
 	lazy    *rand.Rand // backends look at their conns at random; nil: they answer at once
+	asked   io.Writer  // gets what backends are asked; nil: nobody does
 }
 
 // A crowdConn is one end of a conn, as the kernel has it: a client's or a backend's.
@@ -220,6 +222,9 @@ func (c *crowd) Read(fd int, p []byte) (int, unix.Errno) {
 func (c *crowd) Write(fd int, p []byte) (int, unix.Errno) {
 	e := c.fds[fd]
 	if e.server {
+		if c.asked != nil {
+			_, _ = c.asked.Write(p)
+		}
 		if c.lazy != nil || c.stopped > 0 && e.port == c.stopped {
 			e.asked = append(e.asked, p...)
 		} else {

@@ -66,7 +66,7 @@ func (s *session) export(t *tables) handover.Session {
 
 // thaw has a frozen session go on.
 func (s *session) thaw() {
-	s.waits--
+	s.book.Release()
 	if s.away {
 		s.away = false
 		var err error

@@ -202,7 +202,7 @@ func (s *Server) Adopt(state *handover.State, listeners []handover.Listener) err
 // freeze lets nothing more begin: no client is read from.
 func (w *worker) freeze() {
 	for _, s := range w.sessions {
-		s.waits++
+		s.book.Hold()
 		s.paused = true
 		s.watch()
 	}

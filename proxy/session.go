@@ -12,6 +12,7 @@ import (
 	"mcproxy/protocol"
 	"mcproxy/proxy/door"
 	"mcproxy/proxy/limits"
+	"mcproxy/proxy/order"
 	"mcproxy/proxy/porch"
 )
 
@@ -48,25 +49,17 @@ type session struct {
 
 	// What every request uses stands together, in few cache lines.
 	head, tail *pool.Exchange // requests without their answer sent, oldest first
-	pending    int            // how many
 	held       int            // bytes of answers that wait for an older one, or are large
 	flight     int            // bytes of the pending requests' values
 	usual      int            // bytes of an answer, a moving average
-	writes     int            // pending requests that may change what a get finds
-	waits      int            // pending requests that later ones must not overtake
-	starting   *pool.Exchange // the one that its pool is beginning; not among waits yet
-	reads      int            // pending requests that read
-	strays     int            // of them: those that went elsewhere than to their keys' own backends
-	laned      int            // pending requests that are on conns for large values
-	unsure     int            // pending requests that may be begun a second time
-	window     int            // pending may come up to it
+	starting   *pool.Exchange // the one that its pool is beginning; book has not heard what became of it yet
+	window     int            // as many requests may be under way
 	weight     int            // bytes of in and out that count against limits.Config.Bytes
 	skip       int            // bytes of a refused data block still to come
 	claim      *claimed       // of the value that is coming, if it is large; nil: there is none
 	moved      int64          // Loop time when bytes came or, of what is heavy, went
 	source     epoll.Source
 	interest   epoll.Events // what the kernel watches for
-	blocked    bool         // the next request must not overtake reads, or what is unsure
 	deferred   bool         // Flush is coming
 	paused     bool         // in holds requests that must wait for the window, or for the client to read
 	busy       bool         // it has requests under way, or that wait: counted in w.busy
@@ -74,16 +67,15 @@ type session struct {
 	admitted   bool         // the request that in begins with is within the rates; the rest of it is not there, or it must wait
 	eof        bool         // nothing more is read
 	closed     bool
-	away       bool // its conn is given to another process, and not the loop's any more
+	away       bool       // its conn is given to another process, and not the loop's any more
+	book       order.Book // of the requests under way
 
-	aside   []byte    // answers that wait for their turn, of lent exchanges; nil when there are none
-	lent    int       // of them
-	after   *refusal  // what follows when skip has come down to 0
-	coming  int       // bytes of the value that is coming, if it is heavy and has no claim
-	large   int       // bytes of held that are large answers'
-	written int       // bytes of head's large answer that have left
-	reading [4]uint64 // a bit for each hash that a pending read's key has, where values may be split
-	doubted [4]uint64 // a bit for each hash that a key of an unsure request has
+	aside   []byte   // answers that wait for their turn, of lent exchanges; nil when there are none
+	lent    int      // of them
+	after   *refusal // what follows when skip has come down to 0
+	coming  int      // bytes of the value that is coming, if it is heavy and has no claim
+	large   int      // bytes of held that are large answers'
+	written int      // bytes of head's large answer that have left
 	visitor limits.Visitor
 }
 
@@ -124,7 +116,7 @@ func (s *session) read() (some bool) {
 		s.from.Received(n)
 		s.w.loop.Hear(&s.source)
 		s.moved = s.w.loop.Now
-		if begun == 0 && s.skip == 0 && s.pending == 0 && foreign(room[:n]) {
+		if begun == 0 && s.skip == 0 && s.book.Pending() == 0 && foreign(room[:n]) {
 			if s.why = byBinary; room[0] == tlsHandshake {
 				s.why = byTLS
 			}
@@ -236,8 +228,8 @@ func (s *session) consume(data []byte) (used int) {
 				continue
 			}
 		}
-		if s.overtakes(req) {
-			s.blocked, s.paused = true, true
+		if s.book.Overtakes(req, s.w.splits) {
+			s.paused = true
 			return used
 		}
 		if req.ValueLen < 0 {
@@ -282,8 +274,9 @@ func (s *session) consume(data []byte) (used int) {
 // mustWait says whether the client has had enough of us for the moment. What it waits for wakes it.
 func (s *session) mustWait() bool {
 	unread := len(s.out) - s.sent + s.held
-	return s.waits > 0 || s.claim != nil && s.claim.state == claimWaits || s.blocked && s.reads+s.unsure > 0 || s.pending >= s.window || s.pending*s.usual > maxExpected ||
-		unread > heavy && (unread > s.w.limits.ClientBytes || s.w.dial.Over(0)) || s.flight > maxFlight || s.pending*s.w.busy > fairRequests
+	pending := s.book.Pending()
+	return s.book.Holds() || s.claim != nil && s.claim.state == claimWaits || pending >= s.window || pending*s.usual > maxExpected ||
+		unread > heavy && (unread > s.w.limits.ClientBytes || s.w.dial.Over(0)) || s.flight > maxFlight || pending*s.w.busy > fairRequests
 }
 
 // hangUp lets nothing more in; the conn is closed when all answers are out.
@@ -291,97 +284,6 @@ func (s *session) hangUp(why closing) {
 	s.eof, s.why = true, why
 	s.keep(nil)
 	s.wake()
-}
-
-// begin starts one request.
-func (s *session) begin(req *protocol.Request) {
-	s.admitted = false
-	switch req.Verb {
-	case protocol.Refused:
-		s.w.counts.errors[refusedLine]++
-		if req.Swallow > 0 {
-			s.skip = req.Swallow
-			s.after = &refusal{}
-			if !req.NoReply {
-				s.after.answer = req.Refusal
-			}
-			return
-		}
-		if !req.NoReply {
-			s.answer(req.Refusal)
-		}
-	case protocol.Get, protocol.Gets, protocol.Gat, protocol.Gats:
-		if req.NumKeys > 1 {
-			s.gather(req)
-			return
-		}
-		x := s.exchange()
-		s.markRead(x)
-		x.Alone = s.writes > 0
-		if req.Verb == protocol.Gat || req.Verb == protocol.Gats {
-			s.change(x, 0)
-		}
-		s.do(x, req)
-	case protocol.MetaNoop:
-		s.answer(protocol.Noop)
-	case protocol.Version:
-		s.w.defaultPool().Version(s.exchange(), req, s.affinity, s.w.tables.cfg.Version)
-	case protocol.Verbosity:
-		if !req.NoReply {
-			s.answer(protocol.OK)
-		}
-	case protocol.Quit:
-		s.hangUp(byQuit)
-	case protocol.Stats:
-		s.stats(req)
-	case protocol.FlushAll:
-		x := s.exchange()
-		s.change(x, 0)
-		if s.w.splits || s.w.copies { // chunks go on other conns, where they would be there before it; copies, to other backends
-			x.Waits = true
-			s.waits++
-		}
-		s.w.defaultPool().FlushAll(x, req, s.affinity)
-	default:
-		x := s.exchange()
-		if req.ValueLen >= 0 {
-			s.from.Stored()
-		}
-		if req.Verb.IsRead() {
-			s.markRead(x)
-		}
-		if req.Verb.IsWrite() || req.Verb == protocol.MetaGet { // mg can set the time to live, and make an item
-			s.change(x, len(req.Value))
-		}
-		if c := s.claim; c != nil {
-			x.Cold, x.Claim, s.claim = true, c.Claim, nil
-		}
-		s.doubt(x, req)
-		s.do(x, req)
-		s.passedOn(x, req)
-	}
-}
-
-// exchange queues a new exchange.
-func (s *session) exchange() *pool.Exchange {
-	s.w.loop.Did()
-	x := s.w.newExchange()
-	x.To = s
-	s.from.Asked()
-	s.w.counts.inFlight++
-	if s.tail == nil {
-		s.head = x
-		if !s.busy {
-			s.busy = true
-			s.w.busy++
-		}
-	} else {
-		s.tail.Next = x
-	}
-	s.tail = x
-	x.Sole = s.pending == s.laned
-	s.pending++
-	return x
 }
 
 // Finish takes an answer: out with it if it is its turn, else it waits for the older ones.
@@ -400,21 +302,9 @@ func (s *session) finish(x *pool.Exchange, answer []byte) {
 	}
 	if x.Size > 0 {
 		s.flight -= x.Size
-		s.writes--
 		s.w.landed(x)
 	}
-	if x.Waits && s.starting != x {
-		s.waits--
-	}
-	if x.Strays && s.starting != x {
-		s.strays--
-	}
-	if x.Reads {
-		s.reads--
-	}
-	if x.Unsure {
-		s.unsure--
-	}
+	s.book.Finished(x, s.starting == x)
 	s.usual += (len(answer) - s.usual) / 4
 	much := len(s.out)-s.sent+s.held+len(answer) > heavy
 	if much {
@@ -456,11 +346,8 @@ func (s *session) pop() {
 		s.tail = nil
 		s.rest()
 	}
-	s.pending--
+	s.book.Sent(x, s.starting == x)
 	s.w.counts.inFlight--
-	if x.Lane && s.starting != x {
-		s.laned--
-	}
 	if x.Lent {
 		s.returned(x)
 	}
@@ -493,7 +380,7 @@ func (s *session) Flush() {
 		}
 		s.rest()
 	}
-	if s.eof && !s.paused && s.pending == 0 && s.sent == len(s.out) {
+	if s.eof && !s.paused && s.book.Pending() == 0 && s.sent == len(s.out) {
 		s.close()
 		return
 	}
@@ -565,7 +452,7 @@ func (s *session) close() {
 		return
 	}
 	s.closed = true
-	s.w.counts.inFlight -= s.pending
+	s.w.counts.inFlight -= s.book.Pending()
 	s.lighten()
 	b := &s.w.loop.Buffers
 	b.Put(s.in)

@@ -159,7 +159,7 @@ func (s *session) turn(f *former) {
 			continue
 		}
 		x.To = &late{s: s, f: f, to: x.To}
-		s.waits++
+		s.book.Hold()
 		f.pending++
 	}
 	if s.claim != nil || s.coming > 0 { // a former view's; the next one is asked when the request is looked at again
@@ -178,7 +178,7 @@ type late struct {
 
 // Finish is pool.Requester's.
 func (l *late) Finish(x *pool.Exchange, answer []byte) {
-	l.s.waits--
+	l.s.book.Release()
 	x.To = l.to
 	l.to.Finish(x, answer)
 	l.f.ended()

@@ -196,7 +196,7 @@ func (w *worker) checkDrained() {
 // drained ends the session of a client who has all its answers, if nothing more of it has arrived, and says whether it did. It is in
 // the midst of no request then.
 func (s *session) drained() bool {
-	if s.paused || s.pending > 0 || s.sent < len(s.out) || len(s.in) > 0 || s.skip > 0 || s.claim != nil {
+	if s.paused || s.book.Pending() > 0 || s.sent < len(s.out) || len(s.in) > 0 || s.skip > 0 || s.claim != nil {
 		return false
 	}
 	if !s.eof {
@@ -228,7 +228,7 @@ func (w *worker) recycle(x *pool.Exchange) {
 	if x.Cold {
 		w.recycleCold(x)
 	}
-	x.To, x.Size, x.Done, x.Alone, x.Waits, x.Reads, x.Unsure, x.Strays, x.Lane = nil, 0, false, false, false, false, false, false, false
+	x.To, x.Size, x.Done, x.Alone, x.Behind, x.Waits, x.Reads, x.Unsure, x.Strays, x.Lane = nil, 0, false, false, false, false, false, false, false, false
 	if w.free >= keepExchanges {
 		x.Next = nil
 		return

@@ -146,6 +146,8 @@ var house = []archtest.Row{
 		},
 		Never: append([]string{"os", "context"}, dataPath...),
 	},
+	// What one client has under way, and what must wait for it. Package proxy would be over its size with it.
+	{Package: "proxy/order", May: []string{"protocol", "hotkey", "pool"}, Never: append([]string{"os", "context"}, dataPath...)},
 	// How much clients may have under way, and how often they may ask. Package proxy would be over its size with it.
 	{Package: "proxy/limits", May: []string{"protocol"}, Never: append([]string{"os", "context"}, dataPath...)},
 	// Listeners, workers, client sessions, routes, snapshots of figures. It sees backends through their pool, and package
@@ -154,7 +156,7 @@ var house = []archtest.Row{
 		Package: "proxy",
 		May: []string{
 			"protocol", "ring", "hotkey", "split", "replica", "internal/buffer", "internal/secrets", "internal/tlsrelay", "internal/epoll", "internal/budget", "internal/pace", "internal/chronicle", "internal/durable", "internal/tally",
-			"internal/statlines", "internal/handover", "internal/resolve", "backend", "pool", "pool/copies", "proxy/door", "proxy/figures", "proxy/limits", "proxy/porch", "proxy/route", "proxy/watch",
+			"internal/statlines", "internal/handover", "internal/resolve", "backend", "pool", "pool/copies", "proxy/door", "proxy/figures", "proxy/limits", "proxy/order", "proxy/porch", "proxy/route", "proxy/watch",
 		},
 		Uses:  []string{"golang.org/x/sys/unix", "go.uber.org/zap"},
 		Never: dataPath,
