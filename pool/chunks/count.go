@@ -139,13 +139,13 @@ func deltaOf(req *protocol.Request) delta {
 // deleted it since. As memcached does what the flags say one after the other, a t before the T tells of the lifetime that was; and as it
 // names the key by the request, not by the item, that is spelled as it came.
 func (s *Splitter) tellNumber(o *steps.Op, req *protocol.Request, now number, st *steps.Step) {
-	ask := &protocol.Request{Verb: protocol.MetaGet, Key: req.Key, RawKey: req.RawKey, MetaFlags: []byte("t c "), ValueLen: -1}
+	ask := &protocol.Request{Verb: protocol.MetaGet, Key: req.Key, RawKey: req.RawKey, MetaFlags: []byte("c t"), ValueLen: -1}
+	if e := newLifetime(req.MetaFlags); e != nil && *e < 0 { // the item goes when all is told of it
+		ask.MetaFlags = []byte("c T-1 t")
+	}
 	binary := protocol.HasFlag(req.MetaFlags, 'b')
 	if binary {
-		ask.MetaFlags = append(ask.MetaFlags, "b "...)
-	}
-	if e := newLifetime(req.MetaFlags); e != nil && *e < 0 { // the item goes when all is told of it
-		ask.MetaFlags = append(ask.MetaFlags, "T-1"...)
+		ask.MetaFlags = append(ask.MetaFlags, " b"...)
 	}
 	s.host.Ask(o, st, ask)
 	if st.Err != nil || st.Status != protocol.StatusOK && st.Status != protocol.StatusMiss {
