@@ -200,17 +200,18 @@ var house = []archtest.Row{
 	// What programs that measure whole proxies are made with: processes, /proc, pages, which package bench does without. It and they
 	// know mcproxy by its command line alone.
 	{Package: "bench/rig"},
+	// What the tests of those programs have in common.
 	{Package: "bench/rigtest", May: []string{"bench/rig"}},
 	// The comparison with other proxies, a program.
-	{Package: "bench/rivals", May: []string{"bench/rig", "bench/rigtest"}},
+	{Package: "bench/rivals", May: []string{"bench/rig"}},
 	// What hot and oversized keys are to reach, a program.
-	{Package: "bench/hotkeys", May: []string{"bench/rig", "bench/rigtest"}},
+	{Package: "bench/hotkeys", May: []string{"bench/rig"}},
 	// What counting requests costs, a program.
-	{Package: "bench/overhead", May: []string{"bench/rig", "bench/rigtest"}},
+	{Package: "bench/overhead", May: []string{"bench/rig"}},
 	// What copies of hot keys do, a program.
-	{Package: "bench/copies", May: []string{"bench/rig", "bench/rigtest"}},
+	{Package: "bench/copies", May: []string{"bench/rig"}},
 	// What a stopped memcached and slow clients cost others, a program.
-	{Package: "bench/faults", May: []string{"bench/rig", "bench/rigtest"}},
+	{Package: "bench/faults", May: []string{"bench/rig"}},
 	// Figures, names and keys as terminals show them: what top and the commands share.
 	{Package: "internal/termtext", Never: []string{"net", "os", "io"}},
 	// A running proxy on a terminal: what its admin endpoints tell, as tables, and the keys that are pressed. No sockets.
@@ -239,6 +240,8 @@ var house = []archtest.Row{
 	{Package: "internal/history", Uses: []string{"github.com/anishathalye/porcupine"}, Never: []string{"net", "os", "sync", "context"}},
 	// A DNS server for tests.
 	{Package: "internal/dnstest"},
+	// Addresses for the programs that tests start.
+	{Package: "internal/loopback"},
 	// These rules, and real memcached processes.
 	{Package: "internal/archtest"},
 	// Certificates for the tests of several packages.
@@ -256,7 +259,10 @@ var house = []archtest.Row{
 }
 
 // testPackages may be imported by tests, and by each other.
-var testPackages = []string{"internal/archtest", "internal/dnstest", "internal/memcachedtest", "internal/tlstest", "internal/chrometest", "internal/simnet", "internal/history", "internal/chaos", "internal/e2e", "internal/keystonetest"}
+var testPackages = []string{
+	"internal/archtest", "internal/dnstest", "internal/loopback", "internal/memcachedtest", "internal/tlstest", "internal/chrometest", "internal/simnet",
+	"internal/history", "internal/chaos", "internal/e2e", "internal/keystonetest", "bench/rigtest",
+}
 
 // vague names say nothing of what is inside.
 var vague = []string{"util", "utils", "common", "helper", "helpers", "types", "errors", "metrics", "misc", "base"}

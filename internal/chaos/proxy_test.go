@@ -2,7 +2,6 @@ package chaos
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -15,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"mcproxy/internal/loopback"
 )
 
 // buildProxy builds mcproxy, once for all tests, under the race detector if this test is.
@@ -81,7 +82,7 @@ func startProxy(t testing.TB, binary, settings string) *proxyProcess {
 func startProxyIn(t testing.TB, binary, dir, settings string) *proxyProcess {
 	t.Helper()
 	p := &proxyProcess{
-		t: t, binary: binary, config: filepath.Join(dir, "proxy.toml"), address: freeAddress(t), logName: filepath.Join(dir, "log"),
+		t: t, binary: binary, config: filepath.Join(dir, "proxy.toml"), address: loopback.Address(t), logName: filepath.Join(dir, "log"),
 	}
 	p.admin = strings.TrimSuffix(p.address, "11210") + "9151"
 	text := fmt.Sprintf("[[listeners]]\naddress = %q\n\n[admin]\naddress = %q\n\n%s", p.address, p.admin, settings)
@@ -183,18 +184,4 @@ func (p *proxyProcess) resume() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	_ = p.cmd.Process.Signal(syscall.SIGCONT)
-}
-
-// freeAddress is one on a loopback address that nobody else has: nobody takes its port while its proxy is away.
-func freeAddress(t testing.TB) string {
-	t.Helper()
-	for range 100 {
-		l, err := net.Listen("tcp", fmt.Sprintf("127.%d.%d.%d:11210", 1+rand.IntN(250), rand.IntN(250), 1+rand.IntN(250)))
-		if err == nil {
-			defer l.Close()
-			return l.Addr().String()
-		}
-	}
-	t.Fatal("no free address")
-	return ""
 }

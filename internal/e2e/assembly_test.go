@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"mcproxy/internal/loopback"
 	"mcproxy/internal/memcachedtest"
 )
 
@@ -34,7 +35,7 @@ var (
 // again that the garbage collector has not come round to, and what is kept for reuse.
 func TestLargeValuesMemory(t *testing.T) {
 	const backends = 4
-	admin := freeAddress(t)
+	admin := loopback.Address(t)
 	var list []string
 	for range backends {
 		list = append(list, strconv.Quote(memcachedtest.Start(t, "-m", "2048").Addr()))

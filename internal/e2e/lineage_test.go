@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"mcproxy/internal/loopback"
 )
 
 // A lineage is mcproxy as a service: one process after the other, each of which takes the place of the one before. It is used by
@@ -44,7 +46,7 @@ func startLineage(t *testing.T, program, config string, env ...string) *lineage 
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	l := &lineage{
-		program: program, running: running{t: t, admin: freeAddress(t), endpoint: endpoint{"tcp", freeAddress(t)}},
+		program: program, running: running{t: t, admin: loopback.Address(t), endpoint: endpoint{"tcp", loopback.Address(t)}},
 		binary: filepath.Join(dir, "mcproxy"), file: filepath.Join(dir, "proxy.toml"), log: filepath.Join(dir, "log"), socket: filepath.Join(dir, "socket"),
 		ended: make(map[int]syscall.WaitStatus),
 	}

@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"mcproxy/internal/loopback"
 )
 
 // startProgram builds mcproxy and runs it over one memcached; it ends with the test.
@@ -55,7 +57,7 @@ func buildProgram(t *testing.T) string {
 func runProgram(t *testing.T, binary, config string) (pid int, ep endpoint) {
 	t.Helper()
 	dir := t.TempDir()
-	listen := freeAddress(t)
+	listen := loopback.Address(t)
 	file := filepath.Join(dir, "proxy.toml")
 	config = fmt.Sprintf("[[listeners]]\naddress = %q\n\n", listen) + config
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {

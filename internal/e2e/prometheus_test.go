@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"mcproxy/internal/loopback"
 	"mcproxy/internal/memcachedtest"
 	"mcproxy/keystone"
 	"mcproxy/pool"
@@ -34,7 +35,7 @@ type watched struct {
 // startWatched runs a proxy over two memcached of its own.
 func startWatched(t *testing.T, binary, tables string) *watched {
 	t.Helper()
-	w := &watched{admin: freeAddress(t)}
+	w := &watched{admin: loopback.Address(t)}
 	cfg := pool.Config{
 		Name: "main", Ring: ring.Options{Kind: "cmemcache"}, Backends: backends([]*memcachedtest.Server{startMemcached(t), startMemcached(t)}),
 	}
@@ -144,7 +145,7 @@ func startPrometheus(t *testing.T, proxies map[string]*watched) *prometheus {
 			t.Fatal(err)
 		}
 	}
-	listen := freeAddress(t)
+	listen := loopback.Address(t)
 	startUntilEnd(t, "prometheus", "--config.file="+filepath.Join(dir, "prometheus.yml"), "--storage.tsdb.path="+filepath.Join(dir, "data"),
 		"--web.listen-address="+listen, "--log.level=warn")
 	waitListening(t, listen)

@@ -17,6 +17,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"mcproxy/internal/loopback"
 )
 
 // A machineRoom is a real systemd as process 1 of namespaces of its own: processes, mounts and control groups. Of the machine it shares the network,
@@ -216,7 +218,7 @@ func TestSystemd(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(m.dir, "bin/mcproxy"), binary, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	ep, admin := endpoint{"tcp", freeAddress(t)}, freeAddress(t)
+	ep, admin := endpoint{"tcp", loopback.Address(t)}, loopback.Address(t)
 	m.put("units/mcproxy.socket", documentedSocket(t, ep.address))
 	config := fmt.Sprintf("[[listeners]]\naddress = %q\n[[listeners]]\naddress = \"unix:/run/mcproxy/mcproxy.sock\"\n[admin]\naddress = %q\n[pools.main]\nbackends = [%q]\n",
 		ep.address, admin, startMemcached(t).Addr())

@@ -11,6 +11,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"mcproxy/internal/loopback"
 )
 
 // running is mcproxy as a process, with its admin endpoints.
@@ -24,7 +26,7 @@ type running struct {
 // startRunning starts the program with a configuration that lacks the listener and the admin endpoints; it ends with the test.
 func startRunning(t *testing.T, binary, config string) *running {
 	t.Helper()
-	r := &running{t: t, admin: freeAddress(t)}
+	r := &running{t: t, admin: loopback.Address(t)}
 	r.pid, r.endpoint = runProgram(t, binary, fmt.Sprintf("[admin]\naddress = %q\npprof = true\n\n%s", r.admin, config))
 	return r
 }

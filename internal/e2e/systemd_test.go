@@ -13,6 +13,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"mcproxy/internal/loopback"
 )
 
 // A serviceManager hears what services tell it, as systemd does (sd_notify(3)).
@@ -98,7 +100,7 @@ func TestServiceManager(t *testing.T) {
 	program := buildProgram(t)
 	mc := startMemcached(t)
 	l := &lineage{
-		program: program, running: running{t: t, admin: freeAddress(t), endpoint: endpoint{"tcp", freeAddress(t)}}, ended: make(map[int]syscall.WaitStatus),
+		program: program, running: running{t: t, admin: loopback.Address(t), endpoint: endpoint{"tcp", loopback.Address(t)}}, ended: make(map[int]syscall.WaitStatus),
 	}
 	dir, err := os.MkdirTemp("", "activated")
 	if err != nil {
@@ -115,7 +117,7 @@ func TestServiceManager(t *testing.T) {
 	// The shell's pid is the program's: LISTEN_PID must name it.
 	cmd := exec.Command("/bin/sh", "-c", `LISTEN_PID=$$ exec "$0" serve -c "$1"`, l.binary, l.file)
 	var names []string
-	for _, s := range []struct{ network, address, name string }{{"tcp", l.address, "clients"}, {"unix", l.socket, "unix"}, {"tcp", l.admin, "admin"}, {"tcp", freeAddress(t), "nobody"}} {
+	for _, s := range []struct{ network, address, name string }{{"tcp", l.address, "clients"}, {"unix", l.socket, "unix"}, {"tcp", l.admin, "admin"}, {"tcp", loopback.Address(t), "nobody"}} {
 		cmd.ExtraFiles = append(cmd.ExtraFiles, socketFile(t, s.network, s.address))
 		names = append(names, s.name)
 	}

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"mcproxy/bench"
+	"mcproxy/internal/loopback"
 	"mcproxy/internal/tlstest"
 )
 
@@ -39,7 +40,7 @@ func TestUpgrades(t *testing.T) {
 	}
 	ca := tlstest.NewAuthority(t)
 	pair := ca.Issue("127.0.0.1")
-	secret := freeAddress(t)
+	secret := loopback.Address(t)
 	l := startLineage(t, buildProgram(t), fmt.Sprintf(`
 [[listeners]]
 address = %q

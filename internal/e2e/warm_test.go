@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/sha1"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -15,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"mcproxy/internal/loopback"
 	"mcproxy/internal/memcachedtest"
 	"mcproxy/pool"
 	"mcproxy/ring"
@@ -227,7 +227,7 @@ func storeKeys(t *testing.T, ep endpoint) {
 func fillThroughNutcracker(t *testing.T, c warmCase, servers []*memcachedtest.Server) {
 	t.Helper()
 	var config strings.Builder
-	listen := freeAddress(t)
+	listen := loopback.Address(t)
 	fmt.Fprintf(&config, "main:\n  listen: %s\n  hash: %s\n  distribution: ketama\n  auto_eject_hosts: false\n", listen, c.ring.Hash)
 	if c.ring.HashTag != "" {
 		fmt.Fprintf(&config, "  hash_tag: %q\n", c.ring.HashTag)
@@ -244,8 +244,8 @@ func fillThroughNutcracker(t *testing.T, c warmCase, servers []*memcachedtest.Se
 	if err := os.WriteFile(file, []byte(config.String()), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	_, statsPort, _ := net.SplitHostPort(freeAddress(t))
-	cmd := exec.Command(program(t, "nutcracker", "nutcracker"), "-c", file, "-a", "127.0.0.1", "-s", statsPort, "-v", "3")
+	statsHost, statsPort, _ := net.SplitHostPort(loopback.Address(t))
+	cmd := exec.Command(program(t, "nutcracker", "nutcracker"), "-c", file, "-a", statsHost, "-s", statsPort, "-v", "3")
 	var output bytes.Buffer
 	cmd.Stderr = &output
 	if err := cmd.Start(); err != nil {
@@ -260,20 +260,6 @@ func fillThroughNutcracker(t *testing.T, c warmCase, servers []*memcachedtest.Se
 	}()
 	waitListening(t, listen)
 	storeKeys(t, endpoint{"tcp", listen})
-}
-
-// freeAddress is a loopback address that nobody listens on, below the ports that the kernel gives to clients.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	for range 100 {
-		listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 20000+rand.IntN(12000)))
-		if err == nil {
-			defer listener.Close()
-			return listener.Addr().String()
-		}
-	}
-	t.Fatal("no free port")
-	return ""
 }
 
 func waitListening(t *testing.T, address string) {

@@ -14,6 +14,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"mcproxy/internal/loopback"
 )
 
 const (
@@ -112,7 +114,7 @@ http-socket = %s
 func launch(t testing.TB, d database, cache string) *instance {
 	t.Helper()
 	dir := t.TempDir()
-	k := &instance{process: newProcess(t, dir, "keystone"), address: freeAddress(t), ini: filepath.Join(dir, "uwsgi.ini"), conf: filepath.Join(dir, "keystone.conf")}
+	k := &instance{process: newProcess(t, dir, "keystone"), address: loopback.Address(t), ini: filepath.Join(dir, "uwsgi.ini"), conf: filepath.Join(dir, "keystone.conf")}
 	for name, text := range map[string]string{k.ini: fmt.Sprintf(uwsgiSettings, threads, k.address), k.conf: d.settings() + cache} {
 		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
 			t.Fatal(err)

@@ -5,8 +5,6 @@ package keystonetest
 import (
 	"errors"
 	"fmt"
-	"math/rand/v2"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -162,18 +160,4 @@ func tool(t testing.TB, cmd *exec.Cmd) string {
 		t.Fatalf("%s: %v\n%s", strings.Join(cmd.Args, " "), err, out[max(0, len(out)-6000):])
 	}
 	return string(out)
-}
-
-// freeAddress is one on a loopback address that nobody else has: nobody takes its port while its program is away.
-func freeAddress(t testing.TB) string {
-	t.Helper()
-	for range 100 {
-		l, err := net.Listen("tcp", fmt.Sprintf("127.%d.%d.%d:11210", 1+rand.IntN(250), rand.IntN(250), 1+rand.IntN(250)))
-		if err == nil {
-			defer l.Close()
-			return l.Addr().String()
-		}
-	}
-	t.Fatal("no free address")
-	return ""
 }

@@ -15,6 +15,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"mcproxy/internal/loopback"
 )
 
 // A proxyProcess is an mcproxy with a TCP listener, a unix socket and an admin address, which stay when it is started anew.
@@ -41,7 +43,7 @@ func startProxy(t testing.TB, binary, pool string) *proxyProcess {
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	p := &proxyProcess{
 		process: newProcess(t, dir, "mcproxy"), binary: binary, config: filepath.Join(dir, "proxy.toml"),
-		address: freeAddress(t), socket: filepath.Join(dir, "mcproxy.sock"), admin: freeAddress(t),
+		address: loopback.Address(t), socket: filepath.Join(dir, "mcproxy.sock"), admin: loopback.Address(t),
 	}
 	text := fmt.Sprintf("[[listeners]]\naddress = %q\n[[listeners]]\naddress = %q\n[admin]\naddress = %q\n[pools.main]\n%s",
 		p.address, "unix:"+p.socket, p.admin, pool)
