@@ -82,9 +82,8 @@ func startProxy(t testing.TB, binary, settings string) *proxyProcess {
 func startProxyIn(t testing.TB, binary, dir, settings string) *proxyProcess {
 	t.Helper()
 	p := &proxyProcess{
-		t: t, binary: binary, config: filepath.Join(dir, "proxy.toml"), address: loopback.Address(t), logName: filepath.Join(dir, "log"),
+		t: t, binary: binary, config: filepath.Join(dir, "proxy.toml"), address: loopback.Address(t), admin: loopback.Address(t), logName: filepath.Join(dir, "log"),
 	}
-	p.admin = strings.TrimSuffix(p.address, "11210") + "9151"
 	text := fmt.Sprintf("[[listeners]]\naddress = %q\n\n[admin]\naddress = %q\n\n%s", p.address, p.admin, settings)
 	if err := os.WriteFile(p.config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
