@@ -47,6 +47,9 @@ const (
 // ConnID names the conn that the call was sent on last: no other of the backend's ever has the same. It is there during Answer.
 func (c *Call) ConnID() uint64 { return c.conn.id }
 
+// Deadline is the Loop time by which the call has ended; 0: none. It is there during Answer.
+func (c *Call) Deadline() int64 { return c.deadline }
+
 // Request is the request as it was sent; it is there during Answer, and valid until Answer returns.
 func (c *Call) Request() []byte { return c.conn.request(c) }
 

@@ -109,7 +109,7 @@ func (x *Exchange) owes(sent []byte, r *protocol.Response, raw []byte) bool {
 		return false
 	}
 	line, answer := bytes.Clone(sent), bytes.Clone(raw)
-	p.runner.RunBy(x.affinity, p.loop.Now+int64(p.Shared.timeout), func(o *steps.Op) {
+	p.runner.RunBy(x.affinity, p.settleBy(&x.call), func(o *steps.Op) {
 		if err := p.replicas.SettleRequest(o, node, line); err != nil {
 			req := copies.Parse(line)
 			req.NoReply = x.quiet
@@ -119,6 +119,11 @@ func (x *Exchange) owes(sent []byte, r *protocol.Response, raw []byte) bool {
 		x.resume(line, answer)
 	})
 	return true
+}
+
+// settleBy is by when a write is settled that its home has answered: within its own time, or a little more if hardly any is left of that.
+func (p *Pool) settleBy(c *backend.Call) int64 {
+	return max(c.Deadline(), p.loop.Now+int64(p.Shared.timeout)/4)
 }
 
 // resume goes on with the home's answer.
@@ -133,7 +138,7 @@ func (x *Exchange) resume(sent, raw []byte) {
 // lockFirst carries out a write that locks copies before it goes home.
 func (p *Pool) lockFirst(x *Exchange, req *protocol.Request, node int) {
 	(*asker)(x).Wait()
-	p.runner.Run(x.affinity, func(o *steps.Op) {
+	p.runner.RunBy(x.affinity, p.loop.Now+int64(p.Shared.timeout)*5/4, func(o *steps.Op) { // if the locks fail, a quarter is left to delete what it was to replace
 		sent := protocol.AppendRequest(nil, req)
 		own := copies.Parse(sent)
 		own.NoReply = req.NoReply

@@ -288,7 +288,7 @@ func (f *fragment) owes(sent []byte) bool {
 	if n, err := protocol.ParseRequest(line, &req); err != nil || n == 0 {
 		panic("pool: a request of our own does not parse: " + string(line))
 	}
-	p.runner.RunBy(t.x.affinity, p.loop.Now+int64(p.Shared.timeout), func(o *steps.Op) {
+	p.runner.RunBy(t.x.affinity, p.settleBy(&f.call), func(o *steps.Op) {
 		for key, rest := protocol.NextKey(req.Keys); key != nil; key, rest = protocol.NextKey(rest) {
 			if p.replicas.Settled(f.node, key) {
 				continue

@@ -21,6 +21,8 @@ type trips struct {
 	key  []byte
 	name string // of its copies
 	home int
+
+	asked string // the last answer
 }
 
 const trip = time.Millisecond
@@ -80,7 +82,7 @@ func (w *trips) ask(line, want string) float64 {
 		wk.pool.Do(&r.x, &r.req, 1)
 	})
 	w.net.RunUntil(10*time.Second, func() bool { return r.over })
-	if want != "" && r.answer != want {
+	if w.asked = r.answer; want != "" && r.answer != want {
 		w.t.Fatalf("%q was answered with %q, want %q", line, r.answer, want)
 	}
 	return float64(r.at-began) / float64(trip)
@@ -249,5 +251,32 @@ func TestDeadLocks(t *testing.T) {
 	}
 	if n := f.Demoted[replica.Crowded]; n < 2 || f.Promoted < 2 {
 		t.Errorf("the key got copies %d times, and lost them because of its locks %d times", f.Promoted, n)
+	}
+}
+
+// TestHotWriteEndsInTime has the home of a key with copies answer late, and the copies' servers not at all: the client waits for one timeout,
+// or a little more, and not for one after the other.
+func TestHotWriteEndsInTime(t *testing.T) {
+	const timeout = 250 * time.Millisecond
+	for mode, want := range map[copies.Mode]string{
+		copies.Safe: "stored, but an old copy elsewhere could not be cleared", copies.Strict: "not stored: a copy elsewhere could not be locked",
+	} {
+		for _, late := range []time.Duration{0, 200 * time.Millisecond, 240 * time.Millisecond, time.Hour} {
+			w := newTrips(t, mode)
+			w.net.Run(5 * time.Second)
+			w.ask("set a 0 0 1\r\n5\r\n", "STORED\r\n")
+			w.activate()
+			for _, s := range w.servers {
+				s.Pause()
+			}
+			w.net.After(late, w.servers[w.home].Resume)
+			if late > timeout && mode == copies.Safe {
+				want = "timed out"
+			}
+			took := time.Duration(w.ask("set a 0 0 1\r\n6\r\n", "") * float64(trip))
+			if limit := timeout*5/4 + 2*trip; took < timeout || took > limit || !strings.Contains(w.asked, want) {
+				t.Errorf("%v: the home answers after %v, the others not: the client hears %q after %v, want %q within %v", mode, late, w.asked, took, want, limit)
+			}
+		}
 	}
 }
