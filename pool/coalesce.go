@@ -216,7 +216,7 @@ func (f *fetch) send() {
 		f.ahead = p.splitter.ReadAhead(f.key, f.affinity)
 	}
 	if p.replicas != nil && p.replicas.Spread(node) {
-		g := copies.Get{To: f, Verb: f.verb, Key: f.key, Node: node, Affinity: f.affinity, Deadline: f.deadline + int64(p.Shared.timeout)}
+		g := copies.Get{To: f, Verb: f.verb, Key: f.key, Node: node, Affinity: f.affinity, Deadline: f.deadline + int64(p.Shared.timeout)/4}
 		if f.elsewhere = p.replicas.Pick(g); f.elsewhere != nil {
 			for x := f.first; x != nil; x = x.joined {
 				x.Strays = true

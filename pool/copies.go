@@ -68,7 +68,7 @@ func (p *Pool) spread(x *Exchange, req *protocol.Request, node int) bool {
 		return false
 	}
 	g := copies.Get{To: (*copyReader)(x), Verb: req.Verb, Key: req.Key, Node: node, Affinity: x.affinity}
-	g.Deadline = p.loop.Now + 2*int64(p.Shared.timeout)
+	g.Deadline = p.byTwo()
 	if rd := r.Pick(g); rd != nil {
 		x.Strays = true
 		rd.Begin()
@@ -121,6 +121,9 @@ func (x *Exchange) owes(sent []byte, r *protocol.Response, raw []byte) bool {
 	return true
 }
 
+// byTwo is by when a client has its answer who may have to wait for one backend, and then for another.
+func (p *Pool) byTwo() int64 { return p.loop.Now + int64(p.Shared.timeout)*5/4 }
+
 // settleBy is by when a write is settled that its home has answered: within its own time, or a little more if hardly any is left of that.
 func (p *Pool) settleBy(c *backend.Call) int64 {
 	return max(c.Deadline(), p.loop.Now+int64(p.Shared.timeout)/4)
@@ -138,7 +141,7 @@ func (x *Exchange) resume(sent, raw []byte) {
 // lockFirst carries out a write that locks copies before it goes home.
 func (p *Pool) lockFirst(x *Exchange, req *protocol.Request, node int) {
 	(*asker)(x).Wait()
-	p.runner.RunBy(x.affinity, p.loop.Now+int64(p.Shared.timeout)*5/4, func(o *steps.Op) { // if the locks fail, a quarter is left to delete what it was to replace
+	p.runner.RunBy(x.affinity, p.byTwo(), func(o *steps.Op) { // if the locks fail, there is time left to delete what it was to replace
 		sent := protocol.AppendRequest(nil, req)
 		own := copies.Parse(sent)
 		own.NoReply = req.NoReply

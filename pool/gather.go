@@ -158,7 +158,7 @@ func (t *gathering) addElsewhere(p *Pool, node int, key []byte) bool {
 	if t.verb != protocol.Get && t.verb != protocol.Gets || t.x.Alone || !p.replicas.Spread(node) {
 		return false
 	}
-	g := copies.Get{Verb: t.verb, Key: key, Node: node, Deadline: p.loop.Now + 2*int64(p.Shared.timeout)}
+	g := copies.Get{Verb: t.verb, Key: key, Node: node, Deadline: p.byTwo()}
 	rd := p.replicas.Pick(g)
 	if rd == nil {
 		return false

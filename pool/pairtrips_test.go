@@ -280,3 +280,37 @@ func TestHotWriteEndsInTime(t *testing.T) {
 		}
 	}
 }
+
+// TestHotReadEndsInTime asks for a key with copies when no server answers any more: a client who waits for a copy and then for the home waits
+// no longer than a quarter more than for the home alone.
+func TestHotReadEndsInTime(t *testing.T) {
+	const timeout = 250 * time.Millisecond
+	w := newTrips(t, copies.Safe)
+	w.net.Run(5 * time.Second)
+	w.ask("set a 0 0 1\r\n5\r\n", "STORED\r\n")
+	w.activate()
+	w.fill()
+	elsewhere := 0
+	for range 40 {
+		for _, s := range w.servers {
+			s.Pause()
+		}
+		if took := time.Duration(w.ask("get a\r\n", "") * float64(trip)); took > timeout*5/4+2*trip {
+			t.Fatalf("answered after %v", took)
+		} else if took > timeout+2*trip {
+			elsewhere++
+		}
+		for _, s := range w.servers {
+			s.Resume()
+		}
+		w.net.Run(5 * time.Second)
+		w.ask("set a 0 0 1\r\n5\r\n", "STORED\r\n")
+		if w.phaseOf(w.key, w.home) != replica.Active {
+			w.activate()
+		}
+		w.fill()
+	}
+	if elsewhere == 0 {
+		t.Error("no read waited for a copy first")
+	}
+}
