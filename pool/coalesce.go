@@ -91,7 +91,7 @@ func (p *Pool) share(x *Exchange, req *protocol.Request, affinity uint32) bool {
 	c := &p.coalescer
 	if c.withCAS > 0 || req.Verb == protocol.Gets {
 		if o := c.fetches[^id]; o != nil && !o.sent() {
-			x.Waits = true // what this client asks later could join that one, and find what was there before this one
+			x.Fences = true // what this client asks later could join that one, and find what was there before this one
 		}
 	}
 	f := c.fetches[id]
@@ -105,7 +105,7 @@ func (p *Pool) share(x *Exchange, req *protocol.Request, affinity uint32) bool {
 		x.Waits = x.Waits || f.expects > 0 // 0 too if it has failed
 		return true
 	case f.verb != req.Verb || !bytes.Equal(f.key, req.Key): // two keys with one hash: one of them does without
-		x.Waits = true // as above
+		x.Fences = true // as above
 		return false
 	case p.pipeline(f.spot.Node).Blocked(req.Key): // a write has failed since the fetch was let through
 		return false

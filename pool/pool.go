@@ -152,7 +152,9 @@ type Exchange struct {
 	// Lane is set by Do: the request went to its backend on the conns for large values.
 	Lane bool
 	// Waits is set by Do: what the client asks later must not be begun before this exchange is finished.
-	Waits        bool
+	Waits bool
+	// Fences is set by Do: gets that the client asks later must not share a fetch that is queued already (Behind).
+	Fences       bool
 	quiet, again bool // again: begun a second time
 	// Strays is set by Do: the read went to another backend than the key's own, or in a lane, and later requests must not overtake it.
 	Strays   bool

@@ -228,7 +228,7 @@ func (w *worker) recycle(x *pool.Exchange) {
 	if x.Cold {
 		w.recycleCold(x)
 	}
-	x.To, x.Size, x.Done, x.Alone, x.Behind, x.Waits, x.Reads, x.Unsure, x.Strays, x.Lane = nil, 0, false, false, false, false, false, false, false, false
+	x.To, x.Size, x.Done, x.Alone, x.Behind, x.Fences, x.Waits, x.Reads, x.Unsure, x.Strays, x.Lane = nil, 0, false, false, false, false, false, false, false, false, false
 	if w.free >= keepExchanges {
 		x.Next = nil
 		return

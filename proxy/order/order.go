@@ -20,7 +20,7 @@ type Book struct {
 	strays  int // reads that went elsewhere than to their keys' own backends
 	laned   int // those that are on conns for large values
 	unsure  int // those that may be begun a second time
-	behind  int // those up to the last retrieval of several keys, which shares no fetch
+	behind  int // those up to the last that fences: a retrieval of several keys, which shares no fetch, or a get that another fetch stood beside
 	blocked bool
 
 	reading hashes // of the keys that are read
@@ -153,6 +153,9 @@ func (b *Book) Begun(x *pool.Exchange, key []byte, splits bool) {
 	}
 	if x.Waits {
 		b.waits++
+	}
+	if x.Fences {
+		b.behind = b.pending
 	}
 	if !x.Strays {
 		return

@@ -154,6 +154,12 @@ func TestSharing(t *testing.T) {
 	c.answered(third)
 	c.book.Finished(write, false) // before its turn to be answered
 	want("get a", false, true)
+
+	c = &client{t: t}
+	fence := c.asks("gets a", func(x *pool.Exchange) { x.Fences = true })
+	want("get a", false, true)
+	c.answered(fence)
+	want("get a", false, false)
 }
 
 // TestFinishedAtOnce ends requests while their pool begins them: nothing is left of them.
