@@ -50,7 +50,9 @@ func (c Coalesce) String() string {
 // may be older than the write that failed.
 //
 // A client whose own writes are unanswered reads alone, so that it cannot miss them; a client that waits for a fetch is not
-// parsed further (Exchange.Waits), so that its later writes cannot overtake it.
+// parsed further (Exchange.Waits), so that its later writes cannot overtake it. Nor does a get join a fetch that may be before
+// what its client reads already: behind a retrieval of several keys, which joins none, and behind a get that a fetch of the
+// other verb stood beside, it is asked for itself if the fetch is not on the wire (Exchange.Behind, Exchange.Fences).
 type coalescer struct {
 	fetches map[uint64]*fetch // by key and verb: the newest, or the one on the wire with the waiting one behind it
 	withCAS int               // of them: those of gets

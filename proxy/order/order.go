@@ -13,15 +13,15 @@ import (
 
 // A Book is one client's. The zero value is that of a client that has nothing under way. It is not safe for concurrent use.
 type Book struct {
-	pending int // requests without their answer sent
-	writes  int // of them: those without an answer that may change what a get finds
-	waits   int // those that later ones must not overtake, and other reasons to begin none
-	reads   int // those that read
-	strays  int // reads that went elsewhere than to their keys' own backends
-	laned   int // those that are on conns for large values
-	unsure  int // those that may be begun a second time
-	behind  int // those up to the last that fences: a retrieval of several keys, which shares no fetch, or a get that another fetch stood beside
-	blocked bool
+	pending int  // requests without their answer sent
+	writes  int  // of them: those without an answer that may change what a get finds
+	waits   int  // those that later ones must not overtake, and other reasons to begin none
+	reads   int  // those that read
+	strays  int  // reads that went elsewhere than to their keys' own backends
+	laned   int  // those that are on conns for large values
+	unsure  int  // those that may be begun a second time
+	behind  int  // those up to the last that fences: a retrieval of several keys, which shares no fetch, or a get that another fetch stood beside
+	blocked bool // the next request must not overtake what reads or is unsure
 
 	reading hashes // of the keys that are read
 	doubted hashes // of the keys of what is unsure
